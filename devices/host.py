@@ -1,0 +1,121 @@
+"""The digital processor beside the devices: activations, errors and optimizers, all counted."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from .arrays import namespace
+from .blas import add_outer
+from .ledger import Count, Installed, Ledger
+
+Activation = Literal["tanh", "relu", "sigmoid", "identity", "sign"]
+_KIND: dict[str, int] = {name: k for k, name in enumerate(get_args(Activation))}
+
+NAME = "host"
+
+
+class Host:
+    """Elementwise work in float32, on numpy arrays by Numba kernels, on torch tensors by torch.
+
+    It counts `element`: one number read, worked on and written; and `mac`: one multiply-
+    accumulate of a gradient that an optimizer with a memory must form digitally.
+    """
+
+    def __init__(self, ledger: Ledger, technology: str) -> None:
+        self._ledger = ledger
+        ledger.install(NAME, Installed("Host", technology, technology, 1, 1, ()))
+
+    def count(self, verb: str, batch: int, elements: float, macs: float = 0) -> None:
+        """Write down elementwise work on so many numbers, and multiply-accumulates."""
+        events = {"element": Count(elements, elements)}
+        if macs:
+            events["mac"] = Count(macs, macs)
+        self._ledger.record(NAME, verb, batch, events)
+
+    def activate(self, z: Any, bias: Any, activation: Activation) -> Any:
+        """Return f(z + bias) of z (rows, n) and bias (n,); a numpy z is overwritten."""
+        self.count("ACTIVATE", len(z), z.shape[0] * z.shape[1])
+        xp = namespace(z)
+        if xp is np:
+            from .kernels import elementwise
+
+            if z.dtype == np.float32:
+                elementwise.activate(z, bias, _KIND[activation])
+            else:
+                elementwise.activate_reference(z, bias, _KIND[activation])
+            return z
+        z = z + bias
+        if activation == "sign":
+            return xp.where(z >= 0, 1.0, -1.0).to(z.dtype)
+        return z if activation == "identity" else getattr(xp, activation)(z)
+
+    def slope(self, delta: Any, h: Any, activation: Activation) -> Any:
+        """Return delta * f'(z), of delta (rows, n) and h = f(z); a numpy delta is overwritten."""
+        if activation in ("identity", "sign"):
+            return delta
+        self.count("SLOPE", len(delta), delta.shape[0] * delta.shape[1])
+        if namespace(delta) is np:
+            from .kernels import elementwise
+
+            if delta.dtype == h.dtype == np.float32:
+                elementwise.slope(delta, h, _KIND[activation])
+            else:
+                elementwise.slope_reference(delta, h, _KIND[activation])
+            return delta
+        if activation == "tanh":
+            return delta * (1 - h * h)
+        return delta * (h * (1 - h)) if activation == "sigmoid" else delta * (h > 0)
+
+    def gradient(self, y: Any, x: Any, scale: float, into: Any, keep: float = 0.0) -> Any:
+        """Return keep * into + scale * y^T x (n_out, n_in), of y (batch, n_out), x (batch, n_in).
+
+        `into` is overwritten.
+        """
+        self.count("GRADIENT", len(y), 0, macs=len(y) * y.shape[1] * x.shape[1])
+        if namespace(into) is np:
+            add_outer(into, y, x, scale, keep)
+            return into
+        return into.mul_(keep).addmm_(y.T, x, alpha=scale)
+
+    def add(self, w: Any, step: Any, rate: float) -> None:
+        """Set w := w + rate * step in place, of any one shape."""
+        self.count("ADD", 1, _size(w))
+        if namespace(w) is np:
+            from scipy.linalg.blas import saxpy
+
+            saxpy(step.reshape(-1), w.reshape(-1), a=rate)
+        else:
+            w.add_(step, alpha=rate)
+
+    def adam(
+        self,
+        w: Any,
+        g: Any,
+        m: Any,
+        v: Any,
+        rate: float,
+        betas: tuple[float, float],
+        epsilon: float,
+        time: int,
+    ) -> None:
+        """Take one Adam step of w along g, all of one shape, w and the moments m, v in place."""
+        self.count("ADAM", 1, 3 * _size(w))
+        if namespace(w) is np:
+            from .kernels import elementwise
+
+            flat = [a.reshape(-1) for a in (w, g, m, v)]
+            elementwise.adam(*flat, rate, *betas, epsilon, time)
+            return
+        m.mul_(betas[0]).add_(g, alpha=1 - betas[0])
+        v.mul_(betas[1]).addcmul_(g, g, value=1 - betas[1])
+        root = (v / (1 - betas[1] ** time)).sqrt_().add_(epsilon)
+        w.addcdiv_(m, root, value=-rate / (1 - betas[0] ** time))
+
+
+def _size(w: Any) -> int:
+    size = 1
+    for n in w.shape:
+        size *= int(n)
+    return size
