@@ -1,0 +1,19 @@
+"""Mappings: networks, what algorithms demand of hardware, and where each demand is met."""
+
+from .demand import Demand
+from .layers import Convolution, Dense, Graph, Layer
+from .network import Convolve, Network, build
+from .place import Placement, place
+
+__all__ = [
+    "Convolution",
+    "Convolve",
+    "Demand",
+    "Dense",
+    "Graph",
+    "Layer",
+    "Network",
+    "Placement",
+    "build",
+    "place",
+]

@@ -1,0 +1,215 @@
+"""Layers: how the units of one layer become the rows that a matrix multiplies, and back.
+
+Every layer is gather -> matrix -> scatter -> activation. Gather and scatter are linear and have
+their adjoints, so whatever trains a dense layer trains a convolution or a graph layer.
+"""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..devices.arrays import namespace
+from ..devices.host import Activation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer(abc.ABC):
+    """One layer between `width_in` and `width_out` units, by way of a matrix (n_out, n_in)."""
+
+    activation: Activation = "tanh"
+
+    @property
+    @abc.abstractmethod
+    def width_in(self) -> int:
+        """Units a sample brings."""
+
+    @property
+    @abc.abstractmethod
+    def width_out(self) -> int:
+        """Units a sample leaves with."""
+
+    @property
+    @abc.abstractmethod
+    def n_in(self) -> int:
+        """Columns of the matrix."""
+
+    @property
+    @abc.abstractmethod
+    def n_out(self) -> int:
+        """Rows of the matrix."""
+
+    @property
+    def rows_per_sample(self) -> int:
+        """How many rows one sample gathers to."""
+        return 1
+
+    def gather(self, x: Any) -> Any:
+        """Map x (batch, width_in) to rows (batch * rows_per_sample, n_in)."""
+        return x
+
+    def gather_adjoint(self, rows: Any) -> Any:
+        """Map rows (batch * rows_per_sample, n_in) to (batch, width_in): the adjoint of gather."""
+        return rows
+
+    def scatter(self, rows: Any) -> Any:
+        """Map rows (batch * rows_per_sample, n_out) to (batch, width_out)."""
+        return rows.reshape(-1, self.width_out)
+
+    def scatter_adjoint(self, h: Any) -> Any:
+        """Map h (batch, width_out) to rows: the adjoint of scatter."""
+        return h.reshape(-1, self.n_out)
+
+    def spread(self, error: Any) -> Any:
+        """Carry an error (batch, any width) down through what gather does to the samples.
+
+        The identity, but for graph layers: there a node's error is its neighbours' too.
+        """
+        return error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dense(Layer):
+    """Every unit to every unit."""
+
+    inputs: int
+    outputs: int
+
+    @property
+    def width_in(self) -> int:
+        return self.inputs
+
+    @property
+    def width_out(self) -> int:
+        return self.outputs
+
+    @property
+    def n_in(self) -> int:
+        return self.inputs
+
+    @property
+    def n_out(self) -> int:
+        return self.outputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolution(Layer):
+    """A kernel over the pixels of an image whose units are ordered (height, width, channel)."""
+
+    height: int
+    width: int
+    channels_in: int
+    channels_out: int
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+
+    @property
+    def height_out(self) -> int:
+        """Rows of the output image."""
+        return (self.height + 2 * self.padding - self.kernel) // self.stride + 1
+
+    @property
+    def across_out(self) -> int:
+        """Columns of the output image."""
+        return (self.width + 2 * self.padding - self.kernel) // self.stride + 1
+
+    @property
+    def width_in(self) -> int:
+        return self.height * self.width * self.channels_in
+
+    @property
+    def width_out(self) -> int:
+        return self.rows_per_sample * self.channels_out
+
+    @property
+    def n_in(self) -> int:
+        return self.kernel * self.kernel * self.channels_in
+
+    @property
+    def n_out(self) -> int:
+        return self.channels_out
+
+    @property
+    def rows_per_sample(self) -> int:
+        return self.height_out * self.across_out
+
+    def _window(self, i: int, j: int) -> tuple[slice, slice, slice]:
+        down = slice(i, i + self.stride * (self.height_out - 1) + 1, self.stride)
+        across = slice(j, j + self.stride * (self.across_out - 1) + 1, self.stride)
+        return slice(None), down, across
+
+    def gather(self, x: Any) -> Any:
+        p, k = self.padding, self.kernel
+        image = x.reshape(-1, self.height, self.width, self.channels_in)
+        padded = _zeros(x, len(x), self.height + 2 * p, self.width + 2 * p, self.channels_in)
+        padded[:, p : p + self.height, p : p + self.width] = image
+        shape = (len(x), self.height_out, self.across_out, k, k, self.channels_in)
+        patches = _zeros(x, *shape)
+        for i in range(k):
+            for j in range(k):
+                patches[:, :, :, i, j] = padded[self._window(i, j)]
+        return patches.reshape(-1, self.n_in)
+
+    def gather_adjoint(self, rows: Any) -> Any:
+        p, k = self.padding, self.kernel
+        shape = (-1, self.height_out, self.across_out, k, k, self.channels_in)
+        patches = rows.reshape(*shape)
+        batch = len(patches)
+        padded = _zeros(rows, batch, self.height + 2 * p, self.width + 2 * p, self.channels_in)
+        for i in range(k):
+            for j in range(k):
+                padded[self._window(i, j)] += patches[:, :, :, i, j]
+        image = padded[:, p : p + self.height, p : p + self.width]
+        return image.reshape(batch, self.width_in)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph(Layer):
+    """Every node takes the mean of its neighbours, then a dense layer [Kipf & Welling 2017]."""
+
+    inputs: int
+    outputs: int
+    adjacency: Any = field(repr=False, compare=False)
+    """Sparse (nodes, nodes), symmetric and normalised; a batch is all nodes."""
+
+    @property
+    def width_in(self) -> int:
+        return self.inputs
+
+    @property
+    def width_out(self) -> int:
+        return self.outputs
+
+    @property
+    def n_in(self) -> int:
+        return self.inputs
+
+    @property
+    def n_out(self) -> int:
+        return self.outputs
+
+    def _neighbours(self, x: Any, adjacency: Any) -> Any:
+        if namespace(x) is np:
+            return adjacency @ x
+        from ..devices.arrays import like
+
+        return like(adjacency @ x.detach().cpu().numpy(), x)
+
+    def gather(self, x: Any) -> Any:
+        return self._neighbours(x, self.adjacency)
+
+    def gather_adjoint(self, rows: Any) -> Any:
+        return self._neighbours(rows, self.adjacency.T)
+
+    def spread(self, error: Any) -> Any:
+        return self._neighbours(error, self.adjacency.T)
+
+
+def _zeros(x: Any, *shape: int) -> Any:
+    if namespace(x) is np:
+        return np.zeros(shape, x.dtype)
+    return x.new_zeros(shape)

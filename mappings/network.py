@@ -1,0 +1,132 @@
+"""A network: layers one after another, checked to fit before anything is built."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..devices.host import Activation
+from .layers import Convolution, Dense, Graph, Layer
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers from the data's features to one output a class.
+
+    Raises ValueError where a layer does not take what the one before it leaves.
+    """
+
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise ValueError("a network takes at least one layer, got none")
+        for k, (below, above) in enumerate(zip(self.layers, self.layers[1:], strict=False), 1):
+            if below.width_out != above.width_in:
+                raise ValueError(
+                    f"layer {k} leaves {below.width_out} units, layer {k + 1} takes "
+                    f"{above.width_in}"
+                )
+
+    @property
+    def hidden(self) -> tuple[Layer, ...]:
+        """All layers but the last."""
+        return self.layers[:-1]
+
+    @property
+    def depth(self) -> int:
+        """How many matrices the network has."""
+        return len(self.layers)
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases."""
+        return sum(layer.n_out * (layer.n_in + 1) for layer in self.layers)
+
+    def spread(self, error: Any, layer: int) -> Any:
+        """Carry an error from the output down to layer number `layer`, through the graph alone."""
+        for above in reversed(self.layers[layer:]):
+            error = above.spread(error)
+        return error
+
+
+@dataclass(frozen=True)
+class Convolve:
+    """A convolution to come: its channels, kernel (pixels), stride and padding."""
+
+    channels: int
+    kernel: int = 3
+    stride: int = 1
+    padding: int = 0
+
+
+def build(
+    shape: tuple[int, ...],
+    n_classes: int,
+    hidden: Sequence[int | Convolve],
+    activation: Activation = "tanh",
+    adjacency: Any = None,
+) -> Network:
+    """Return the network with these hidden layers and a linear output of one unit a class.
+
+    `shape` is (features,) or (height, width, channels). A whole number is a dense layer of that
+    width, or a graph layer where `adjacency` is given. Raises ValueError where an image is
+    smaller than a kernel, or a convolution follows a dense layer.
+    """
+    layers: list[Layer] = []
+    image: tuple[int, ...] | None = shape if len(shape) == 3 else None
+    features = 1
+    for n in shape:
+        features *= n
+    for k, item in enumerate(hidden, 1):
+        if isinstance(item, Convolve):
+            if image is None:
+                raise ValueError(
+                    f"layer {k} is a convolution and takes an image (height, width, channels); "
+                    f"what comes to it is {features} features"
+                )
+            layer: Layer = _convolution(k, item, image, activation)
+            assert isinstance(layer, Convolution)
+            image = (layer.height_out, layer.across_out, layer.channels_out)
+        else:
+            if item < 1:
+                raise ValueError(f"layer {k} takes a width from 1, got {item}")
+            layer = _full(features, item, activation, adjacency)
+            image = None
+        layers.append(layer)
+        features = layer.width_out
+    layers.append(_full(features, n_classes, "identity", adjacency))
+    return Network(tuple(layers))
+
+
+def _full(inputs: int, outputs: int, activation: Activation, adjacency: Any) -> Layer:
+    if adjacency is None:
+        return Dense(inputs=inputs, outputs=outputs, activation=activation)
+    return Graph(inputs=inputs, outputs=outputs, activation=activation, adjacency=adjacency)
+
+
+def _convolution(
+    k: int, item: Convolve, image: tuple[int, ...], activation: Activation
+) -> Convolution:
+    height, width, channels = image
+    if item.channels < 1 or item.kernel < 1 or item.stride < 1 or item.padding < 0:
+        raise ValueError(
+            f"layer {k}: channels, kernel and stride take whole numbers from 1, padding from 0, "
+            f"got {item}"
+        )
+    if min(height, width) + 2 * item.padding < item.kernel:
+        raise ValueError(
+            f"layer {k}: a kernel of {item.kernel} does not fit an image of {height} x {width} "
+            f"with padding {item.padding}"
+        )
+    return Convolution(
+        height=height,
+        width=width,
+        channels_in=channels,
+        channels_out=item.channels,
+        kernel=item.kernel,
+        stride=item.stride,
+        padding=item.padding,
+        activation=activation,
+    )
