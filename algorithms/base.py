@@ -1,0 +1,153 @@
+"""What an algorithm is: the matrices it asks for, and one step of training on them."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ..devices import Can
+from ..devices.release import Release
+from ..mappings import Demand, Graph, Network, Placement
+from .losses import Loss, SoftmaxCrossEntropy
+from .optimizers import SGD, Optimizer
+from .private import Private
+
+
+class Pass(NamedTuple):
+    """What a forward pass leaves for learning: the rows into and out of every matrix."""
+
+    inputs: list[Any]
+    """Per layer, the gathered rows (batch * rows_per_sample, n_in)."""
+    outputs: list[Any]
+    """Per layer, the activated rows (batch * rows_per_sample, n_out)."""
+    output: Any
+    """What the network says: (batch, n_classes), before the loss."""
+
+
+@dataclass(frozen=True)
+class Algorithm(abc.ABC):
+    """A rule for training a network: what it demands of the hardware, and one step."""
+
+    loss: Loss = field(default_factory=SoftmaxCrossEntropy)
+    optimizer: Optimizer = field(default_factory=SGD)
+    private: Private | None = None
+    """Clip and noise the gradients of every layer, for differential privacy."""
+
+    @abc.abstractmethod
+    def demands(self, network: Network) -> Sequence[Demand]:
+        """Return the matrices that the algorithm works with on this network."""
+
+    @abc.abstractmethod
+    def learn(self, on: Placement, passed: Pass, error: Any, rate: float) -> None:
+        """Change the weights after a forward pass whose output error is (batch, n_classes)."""
+
+    def trains(self, layer: int, network: Network) -> bool:
+        """Whether the weights of this layer, counted from 1, ever change."""
+        return True
+
+    def weights(self, network: Network, also: Sequence[Can] = ()) -> list[Demand]:
+        """Return a demand for the weights of every layer; `also` adds abilities by layer.
+
+        Weights start Gaussian with a variance of 1 / n_in [LeCun et al., "Efficient BackProp",
+        1998], or 2 / n_in under relu [He et al. 2015].
+        """
+        demands = []
+        for k, layer in enumerate(network.layers, 1):
+            if self.private and isinstance(layer, Graph):
+                raise ValueError(
+                    f"layer {k} mixes the nodes of a graph; private training clips each sample's "
+                    "part, and takes dense and convolutional layers"
+                )
+            needs = Can.MULTIPLY
+            if self.trains(k, network):
+                needs |= Can.PROGRAM
+                if self.private is None:
+                    needs |= self.optimizer.needs
+            if also:
+                needs |= also[k - 1]
+            gain = 2.0 if layer.activation == "relu" else 1.0
+            spread = (gain / layer.n_in) ** 0.5
+            demands.append(Demand(f"weight/{k}", layer.n_out, layer.n_in, needs, spread))
+        return demands
+
+    def releases(self, on: Placement, sampling: str, rate: float) -> tuple[Release, ...]:
+        """Return what each training step lets out under noise; nothing where nothing is promised.
+
+        `sampling` and `rate` say how a batch is drawn; see `Release`.
+        """
+        if self.private is None:
+            return ()
+        layers = range(1, on.network.depth + 1)
+        trained = [f"weight/{k}" for k in layers if self.trains(k, on.network)]
+        return (self.private.release(trained, rate, sampling),)
+
+    def forward(self, on: Placement, x: Any) -> Pass:
+        """Run x (batch, features) through the network, a stage a layer."""
+        inputs, outputs = [], []
+        before: tuple[str, ...] = ()
+        for k, layer in enumerate(on.network.layers, 1):
+            stage = f"forward/{k}"
+            with on.ledger.stage(stage, after=before):
+                rows = layer.gather(x)
+                if rows is not x:
+                    on.host.count("GATHER", len(x), rows.shape[0] * rows.shape[1])
+                z = on[f"weight/{k}"].multiply(rows)
+                h = on.host.activate(z, on.digital[f"bias/{k}"], layer.activation)
+                x = layer.scatter(h)
+            inputs.append(rows)
+            outputs.append(h)
+            before = (stage,)
+        return Pass(inputs, outputs, x)
+
+    def step(
+        self, on: Placement, x: Any, target: Any, mask: Any = None, rate: float = 1.0
+    ) -> float:
+        """Train on x (batch, features) and target (batch, n_classes); return the mean loss.
+
+        `mask` (batch,) of 0 and 1 leaves samples out of the loss. `rate` scales the optimizer's
+        own rate, for schedules. The caller opens the ledger's step.
+        """
+        on.steps += 1
+        passed = self.forward(on, x)
+        with on.ledger.stage("error", after=(f"forward/{on.network.depth}",)):
+            loss, error = self.loss.error(on.host, passed.output, target, mask)
+        self.learn(on, passed, error, rate)
+        return loss
+
+    def update(
+        self, on: Placement, layer: int, delta: Any, rows: Any, samples: int, rate: float
+    ) -> None:
+        """Move the weights and biases of one layer against the gradient, in the current stage.
+
+        delta (rows, n_out) is the loss's slope at the layer's input to its activation, rows
+        (rows, n_in) is what the matrix multiplied; the gradient is their mean over `samples`.
+        """
+        if self.private is not None:
+            self._update_privately(self.private, on, layer, delta, rows, samples, rate)
+            return
+        self.optimizer.change(on, f"weight/{layer}", delta, rows, 1.0 / samples, rate)
+        on.host.count("SUM", len(delta), delta.shape[0] * delta.shape[1])
+        self.optimizer.shift(on, f"bias/{layer}", delta.sum(0) / samples, rate)
+
+    def _update_privately(
+        self,
+        private: Private,
+        on: Placement,
+        layer: int,
+        delta: Any,
+        rows: Any,
+        samples: int,
+        rate: float,
+    ) -> None:
+        """Do what `update` does with the clipped and noised sum, the bias as one more input."""
+        name, of = f"weight/{layer}", on.network.layers[layer - 1]
+        last = layer == on.network.depth and isinstance(self.loss, SoftmaxCrossEntropy)
+        draw = on.seed.child("privacy").at(on.steps)
+        weights, biases = private.sums(name, delta, rows, draw, last, of.rows_per_sample)
+        n, n_out, n_in = len(rows), of.n_out, of.n_in
+        on.host.count("CLIP", n, n * (n_out + n_in + 1), macs=n * n_out * (n_in + 1))
+        on.host.count("NOISE", 1, n_out * (n_in + 1))
+        self.optimizer.descend(on, name, weights / samples, rate)
+        self.optimizer.shift(on, f"bias/{layer}", biases / samples, rate)

@@ -1,0 +1,63 @@
+"""Losses: the mean over the samples, and the error that learning starts from."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..devices.arrays import namespace
+from ..devices.host import Host
+
+
+@dataclass(frozen=True)
+class Loss(abc.ABC):
+    """How far the output is from the target."""
+
+    @abc.abstractmethod
+    def _error(self, output: Any, target: Any) -> tuple[Any, Any]:
+        """Return the loss of each sample (batch,) and its slope (batch, n_classes)."""
+
+    def error(self, host: Host, output: Any, target: Any, mask: Any = None) -> tuple[float, Any]:
+        """Return the mean loss and each sample's slope by the output (batch, n_classes).
+
+        `mask` (batch,) of 0 and 1 leaves samples out of both; the slopes of those that count
+        are scaled so that dividing their sum by the whole batch gives the mean's slope.
+        """
+        host.count("ERROR", len(output), 4 * output.shape[0] * output.shape[1])
+        each, slope = self._error(output, target)
+        if len(each) == 0:
+            return 0.0, slope
+        if mask is None:
+            return float(each.mean()), slope
+        share = mask / mask.mean()
+        return float((each * share).mean()), slope * share[:, None]
+
+
+@dataclass(frozen=True)
+class SoftmaxCrossEntropy(Loss):
+    """-log of the softmax probability of the target; its slope is softmax minus target."""
+
+    def _error(self, output: Any, target: Any) -> tuple[Any, Any]:
+        xp = namespace(output)
+        top = output.max(1)
+        shifted = output - (top if xp is np else top.values)[:, None]
+        e = xp.exp(shifted)
+        total = e.sum(1)
+        each = xp.log(total) - (shifted * target).sum(1)
+        return each, e / total[:, None] - target
+
+
+@dataclass(frozen=True)
+class MeanSquare(Loss):
+    """Half the squared distance to the target; its slope is the difference."""
+
+    def _error(self, output: Any, target: Any) -> tuple[Any, Any]:
+        difference = output - target
+        return 0.5 * (difference * difference).sum(1), difference
+
+
+LOSSES: dict[str, type[Loss]] = {"cross_entropy": SoftmaxCrossEntropy, "mean_square": MeanSquare}
+"""Every loss by the name a file gives it."""

@@ -1,0 +1,157 @@
+"""Optimizers: how a gradient, held as the two factors of its outer product, changes a matrix.
+
+Without a memory the change is one `update` on the device, and no gradient is ever formed. With
+one, the host forms the gradient, keeps the weights digitally, and writes them with `program`.
+"""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..devices import Can
+from ..devices.arrays import namespace
+from ..mappings import Placement
+
+
+@dataclass(frozen=True)
+class Optimizer(abc.ABC):
+    """Turns gradients into changes of weights and biases."""
+
+    rate: float = 0.05
+
+    @property
+    @abc.abstractmethod
+    def needs(self) -> Can:
+        """What a device must be able to do for its matrix to learn."""
+
+    @abc.abstractmethod
+    def change(
+        self, on: Placement, name: str, delta: Any, rows: Any, scale: float, rate: float
+    ) -> None:
+        """Move matrix `name` against scale * delta^T rows, of delta (b, n_out), rows (b, n_in)."""
+
+    @abc.abstractmethod
+    def descend(self, on: Placement, name: str, gradient: Any, rate: float) -> None:
+        """Move matrix `name` against its whole gradient (n_out, n_in), by way of `program`."""
+
+    @abc.abstractmethod
+    def shift(self, on: Placement, name: str, gradient: Any, rate: float) -> None:
+        """Move the digital parameters `name` against their gradient, of the same shape."""
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Gradient descent, with heavy-ball momentum [Polyak 1964] where it is not 0."""
+
+    momentum: float = 0.0
+
+    def __post_init__(self) -> None:
+        _positive("rate", self.rate)
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum takes a number from 0 to below 1, got {self.momentum}")
+
+    @property
+    def needs(self) -> Can:
+        return Can.PROGRAM if self.momentum else Can.UPDATE
+
+    def change(
+        self, on: Placement, name: str, delta: Any, rows: Any, scale: float, rate: float
+    ) -> None:
+        if not self.momentum:
+            on[name].update(delta, rows, -self.rate * rate * scale)
+            return
+        w = _copy(on, name)
+        v = _memory(on, f"velocity/{name}", w)
+        v = on.host.gradient(delta, rows, scale, into=v, keep=self.momentum)
+        on.host.add(w, v, -self.rate * rate)
+        on[name].program(w)
+
+    def descend(self, on: Placement, name: str, gradient: Any, rate: float) -> None:
+        w = _copy(on, name)
+        on.host.add(w, self._smoothed(on, name, gradient), -self.rate * rate)
+        on[name].program(w)
+
+    def shift(self, on: Placement, name: str, gradient: Any, rate: float) -> None:
+        on.host.add(on.digital[name], self._smoothed(on, name, gradient), -self.rate * rate)
+
+    def _smoothed(self, on: Placement, name: str, gradient: Any) -> Any:
+        if not self.momentum:
+            return gradient
+        v = _memory(on, f"velocity/{name}", gradient)
+        v *= self.momentum
+        v += gradient
+        return v
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam [Kingma & Ba 2015]: each weight's rate set by its gradient's first two moments."""
+
+    rate: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        _positive("rate", self.rate)
+        _positive("epsilon", self.epsilon)
+        for name, beta in (("beta1", self.beta1), ("beta2", self.beta2)):
+            if not 0 <= beta < 1:
+                raise ValueError(f"{name} takes a number from 0 to below 1, got {beta}")
+
+    @property
+    def needs(self) -> Can:
+        return Can.PROGRAM
+
+    def change(
+        self, on: Placement, name: str, delta: Any, rows: Any, scale: float, rate: float
+    ) -> None:
+        w = _copy(on, name)
+        g = on.host.gradient(delta, rows, scale, into=_memory(on, f"gradient/{name}", w))
+        self._step(on, name, w, g, rate)
+        on[name].program(w)
+
+    def descend(self, on: Placement, name: str, gradient: Any, rate: float) -> None:
+        w = _copy(on, name)
+        self._step(on, name, w, gradient, rate)
+        on[name].program(w)
+
+    def shift(self, on: Placement, name: str, gradient: Any, rate: float) -> None:
+        self._step(on, name, on.digital[name], gradient, rate)
+
+    def _step(self, on: Placement, name: str, w: Any, g: Any, rate: float) -> None:
+        m, v = _memory(on, f"mean/{name}", w), _memory(on, f"square/{name}", w)
+        time = on.digital.setdefault(f"time/{name}", np.zeros(1, np.int64))
+        time[0] += 1
+        on.host.adam(
+            w, g, m, v, self.rate * rate, (self.beta1, self.beta2), self.epsilon, int(time[0])
+        )
+
+
+def _copy(on: Placement, name: str) -> Any:
+    """Return the digital copy of a matrix, read off the device the first time."""
+    key = f"copy/{name}"
+    if key not in on.digital:
+        on.digital[key] = on.array(on[name].matrix().astype(np.float32))
+    return on.digital[key]
+
+
+def _memory(on: Placement, name: str, like: Any) -> Any:
+    """Return the array kept under `name`, zeros of the shape of `like` at first."""
+    if name not in on.digital:
+        xp = namespace(like)
+        on.digital[name] = xp.zeros_like(like)
+    return on.digital[name]
+
+
+def _positive(name: str, value: float) -> None:
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name} takes a finite number above 0, got {value}")
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam}
+"""Every optimizer by the name a file gives it."""
