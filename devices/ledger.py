@@ -14,6 +14,9 @@ Kind = Literal["program", "train", "evaluate", "free"]
 """What a step is for: writing the first weights, learning, testing, or anything outside a step."""
 
 
+_KINDS = frozenset(get_args(Kind))
+
+
 class Count(NamedTuple):
     """How often an event took place in one operation."""
 
@@ -118,8 +121,8 @@ class Ledger:
         """
         if self._open:
             raise RuntimeError("a step is open already: steps follow one another, stages nest")
-        if kind not in get_args(Kind):
-            raise ValueError(f'a step is one of {", ".join(get_args(Kind))}, not "{kind}"')
+        if kind not in _KINDS:
+            raise ValueError(f'a step is one of {", ".join(sorted(_KINDS))}, not "{kind}"')
         self._open = True
         try:
             yield
