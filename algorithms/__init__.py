@@ -6,7 +6,7 @@ from .dfa import DFA
 from .frozen import Frozen
 from .losses import LOSSES, Loss, MeanSquare, SoftmaxCrossEntropy
 from .optimizers import OPTIMIZERS, SGD, Adam, Optimizer
-from .ternary import TernaryDFA, ternarise
+from .ternary import TernaryDFA, signed_masks, ternarise
 
 RULES: dict[str, type[Algorithm]] = {
     "backprop": Backprop,
@@ -32,5 +32,6 @@ __all__ = [
     "SGD",
     "SoftmaxCrossEntropy",
     "TernaryDFA",
+    "signed_masks",
     "ternarise",
 ]

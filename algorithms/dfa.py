@@ -30,7 +30,7 @@ class DFA(Algorithm):
             return demands
         units = sum(layer.width_out for layer in network.hidden)
         classes = network.layers[-1].width_out
-        return [*demands, Demand("feedback", units, classes, Can.MULTIPLY, units**-0.5)]
+        return [*demands, Demand("feedback", units, classes, Can.MULTIPLY, classes**-0.5)]
 
     def releases(self, on: Placement, sampling: str, rate: float) -> tuple[Release, ...]:
         """Return the private training's release, or what the feedback's noise says of labels."""

@@ -1,9 +1,12 @@
-"""DFA whose error is ternary: what a device with binary inputs can project in two frames.
+"""DFA whose error is ternary: what a device with binary inputs can project, mask by mask.
 
 Launay et al., "Light-in-the-loop: using a photonics co-processor for scalable training of neural
 networks", 2020, for the idea. A fixed threshold collapses under noise in the forward pass, where
-errors are large and none is small; the default is relative to each sample's largest error, and a
-digital rescale after the projection gives every sample the size of its own error back.
+errors are large and none is small. A threshold relative to each sample's largest error holds, and
+a digital rescale after the projection gives every sample the size of its own error back. But the
+one negative entry of a softmax error is as large as all positive ones together; under a common
+threshold the small positive ones vanish, and the code no longer sums to zero as the error does.
+So the default, `balanced`, has a threshold and a rescale for each sign.
 """
 
 from __future__ import annotations
@@ -35,30 +38,51 @@ def ternarise(error: Any, threshold: float, relative: bool) -> tuple[Any, Any]:
     return ternary, factor[:, None]
 
 
+def signed_masks(error: Any, threshold: float) -> tuple[Any, Any]:
+    """Return masks (2 * batch, n) of 0 and 1 and factors (2 * batch, 1), first all positive ones.
+
+    Each sign is thresholded relative to its own largest entry and resized to its own sum, so
+    that factor * mask of a sample keeps the sums of its positive and its negative errors.
+    """
+    xp = namespace(error)
+    stacked = [error, -error]
+    both = np.concatenate(stacked) if xp is np else xp.cat(stacked)
+    ternary, factor = ternarise(both * (both > 0), threshold, relative=True)
+    half = len(error)
+    factor[half:] *= -1
+    return ternary, factor
+
+
 @dataclass(frozen=True)
 class TernaryDFA(DFA):
     """DFA of the ternary error."""
 
     threshold: float = 0.25
-    """Dimensionless: a share of the sample's largest error, or an error where mode is fixed."""
-    mode: Literal["relative", "fixed"] = "relative"
+    """A share of the largest error, dimensionless; where mode is fixed, an error."""
+    mode: Literal["balanced", "relative", "fixed"] = "balanced"
+    """balanced: threshold and rescale by sample and sign, one binary mask a sign. relative: by
+    sample. fixed: one threshold for all, no rescale."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold < 1:
             raise ValueError(f"threshold takes a number from 0 to below 1, got {self.threshold}")
-        if self.mode not in ("relative", "fixed"):
-            raise ValueError(f'mode takes "relative" or "fixed", got {self.mode!r}')
+        if self.mode not in ("balanced", "relative", "fixed"):
+            raise ValueError(f'mode takes "balanced", "relative" or "fixed", got {self.mode!r}')
 
     def _code(self) -> tuple[float | None, bool, bool]:
-        relative = self.mode == "relative"
-        return self.threshold, relative, relative
+        resized = self.mode != "fixed"
+        return self.threshold, resized, resized
 
     def project(self, on: Placement, error: Any) -> Any:
-        relative = self.mode == "relative"
         on.host.count("TERNARISE", len(error), error.shape[0] * error.shape[1])
-        ternary, factor = ternarise(error, self.threshold, relative)
+        if self.mode == "balanced":
+            masks, factor = signed_masks(error, self.threshold)
+            projected = on["feedback"].multiply(masks) * factor
+            on.host.count("RESCALE", len(masks), projected.shape[0] * projected.shape[1])
+            return projected[: len(error)] + projected[len(error) :]
+        ternary, factor = ternarise(error, self.threshold, self.mode == "relative")
         projected = on["feedback"].multiply(ternary)
-        if relative:
+        if self.mode == "relative":
             on.host.count("RESCALE", len(error), projected.shape[0] * projected.shape[1])
             projected *= factor
         return projected

@@ -16,6 +16,7 @@ from hwloop.algorithms import (
     Frozen,
     MeanSquare,
     TernaryDFA,
+    signed_masks,
     ternarise,
 )
 from hwloop.devices import OPU, Can, Ideal, MatrixEngine, Seed, TorchMatrix, Unable
@@ -212,6 +213,29 @@ def test_ternarise_relative_and_fixed():
     np.testing.assert_array_equal(both[0].numpy(), ternarise(e, 0.25, relative=True)[0])
 
 
+def test_signed_masks_keep_the_sum_of_each_sign():
+    e = np.array([[0.1, -0.9, 0.5, 0.3], [0.0, 0.0, 0.0, 0.0], [0.2, -0.1, -0.1, 0.0]], np.float32)
+    masks, factor = signed_masks(e, 0.25)
+    assert set(np.unique(masks)) <= {0, 1}
+    np.testing.assert_array_equal(masks[:3], [[0, 0, 1, 1], [0, 0, 0, 0], [1, 0, 0, 0]])
+    np.testing.assert_array_equal(masks[3:], [[0, 1, 0, 0], [0, 0, 0, 0], [0, 1, 1, 0]])
+    sums = (masks * factor).sum(1)
+    np.testing.assert_allclose(sums[:3], np.maximum(e, 0).sum(1), rtol=1e-6)
+    np.testing.assert_allclose(sums[3:], np.minimum(e, 0).sum(1), rtol=1e-6)
+    tensors = signed_masks(torch.tensor(e), 0.25)
+    np.testing.assert_array_equal(tensors[0].numpy(), masks)
+    np.testing.assert_array_equal(tensors[1].numpy(), factor)
+
+
+def test_the_balanced_mode_projects_each_sign_by_itself():
+    algorithm = TernaryDFA(threshold=0.25)
+    on = placed(algorithm)
+    e = np.array([[0.1, -0.9, 0.5, 0.3]], np.float32)
+    code = np.array([[0, -0.9, 0.45, 0.45]], np.float32)
+    projected = algorithm.project(on, e)
+    np.testing.assert_allclose(projected, code @ on["feedback"].matrix().T, atol=1e-6)
+
+
 def test_the_fixed_mode_sends_the_code_alone_and_the_relative_one_resizes_it():
     for mode, scale in (("fixed", False), ("relative", True)):
         algorithm = TernaryDFA(threshold=0.2, mode=mode)
@@ -272,7 +296,7 @@ def test_what_a_device_cannot_do_is_refused_before_anything_is_written():
         (lambda: SGD(momentum=1.0), "momentum takes a number from 0 to below 1"),
         (lambda: Adam(beta2=-0.1), "beta2 takes a number from 0 to below 1"),
         (lambda: TernaryDFA(threshold=1.0), "threshold takes a number from 0 to below 1"),
-        (lambda: TernaryDFA(mode="absolute"), 'mode takes "relative" or "fixed"'),
+        (lambda: TernaryDFA(mode="absolute"), 'mode takes "balanced", "relative" or "fixed"'),
     ],
 )
 def test_settings_out_of_range_are_named(make, says):
