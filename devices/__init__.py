@@ -1,5 +1,9 @@
 """Devices: what the hardware does to a vector, and what it writes down."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from .base import Can, Device, Unable
 from .ideal import Ideal
 from .ledger import Count, Ledger, Op, Step
@@ -7,6 +11,9 @@ from .matrix_engine import MatrixEngine
 from .opu import OPU
 from .seeds import Seed
 from .torch_matrix import TorchMatrix
+
+if TYPE_CHECKING:
+    from .optical_features import OpticalFeatures
 
 CATALOGUE: dict[str, type[Device]] = {
     "ideal": Ideal,
@@ -26,8 +33,18 @@ __all__ = [
     "MatrixEngine",
     "OPU",
     "Op",
+    "OpticalFeatures",
     "Seed",
     "Step",
     "TorchMatrix",
     "Unable",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import OpticalFeatures when it is asked for: it brings scikit-learn."""
+    if name == "OpticalFeatures":
+        from .optical_features import OpticalFeatures
+
+        return OpticalFeatures
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

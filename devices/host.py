@@ -105,8 +105,8 @@ class Host:
         if namespace(w) is np:
             from .kernels import elementwise
 
-            flat = [a.reshape(-1) for a in (w, g, m, v)]
-            elementwise.adam(*flat, rate, *betas, epsilon, time)
+            w, g, m, v = (a.reshape(-1) for a in (w, g, m, v))
+            elementwise.adam(w, g, m, v, rate, betas[0], betas[1], epsilon, time)
             return
         m.mul_(betas[0]).add_(g, alpha=1 - betas[0])
         v.mul_(betas[1]).addcmul_(g, g, value=1 - betas[1])

@@ -39,8 +39,9 @@ class OPU(Device):
     binary mask five times: alone, and beside each of four reference fields, as bright as all
     inputs together and known from the calibration at power-up. The least-squares solution of a
     pixel's five readings gives W x = std * (Re + Im) R x, and W has Gaussian entries. A ternary
-    input is two masks, a real one of p bits 2 p; half of that without signs. The references take no mirrors from the inputs.
-    (That linear outputs take five frames is LightOn's; how theirs are formed is not published.)
+    input is two masks, a real one of p bits 2 p; half of that without signs. The references take
+    no mirrors from the inputs. (That linear outputs take five frames is LightOn's; how theirs are
+    formed is not published.)
 
     The gain wanders from one power-up to the next, so the whole of W is off by one factor, which
     `matrix()` knows and the user does not.

@@ -106,7 +106,7 @@ def _checked(
 ) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise ValueError(f"{where} takes a table, got {table!r}")
-    result = {}
+    result: dict[str, Any] = {}
     for key, value in table.items():
         if key not in takes:
             raise ValueError(f"{where}: {unknown('key', key, takes)}")
@@ -118,9 +118,9 @@ def _checked(
             value = float(value)
         if not isinstance(value, want):
             raise ValueError(f"{where}: {key} takes {want.__name__}, got {value!r}")
-        if want is float and not 0 <= value < float("inf") and key != "value":
+        if isinstance(value, float) and key != "value" and not 0 <= value < float("inf"):
             raise ValueError(f"{where}: {key} takes a finite number from 0, got {value!r}")
-        if want is str and not value.strip():
+        if isinstance(value, str) and not value.strip():
             raise ValueError(f"{where}: {key} is empty")
         result[key] = value
     for key in needs:
