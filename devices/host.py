@@ -59,6 +59,7 @@ class Host:
         if namespace(delta) is np:
             from .kernels import elementwise
 
+            delta = np.ascontiguousarray(delta)
             if delta.dtype == h.dtype == np.float32:
                 elementwise.slope(delta, h, _KIND[activation])
             else:

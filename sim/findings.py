@@ -15,7 +15,7 @@ Arm = Mapping[str, Any]
 _NAMED = 0.05
 """Share from which on a part of the energy or of a step's time is named."""
 
-_OF_NO_MATTER = ("algorithm", "feedback", "host")
+_OF_NO_MATTER = ("algorithm", "optimizer", "feedback", "host")
 """What may differ between a run and its frozen control without making the control unfair."""
 
 

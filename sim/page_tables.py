@@ -119,7 +119,8 @@ def prices(report: Report) -> list[Html]:
             latency = "measured" if price["latency_s"] is None else si(price["latency_s"], "s")
             add(stem, event, metered(price["energy_J"], False), latency, price["source"])
     for stem, t in technologies.items():
-        add(stem, STANDING, si(t["idle_W"], "W"), "", t["idle_source"])
+        standing = "unknown" if t["idle_W"] is None else si(t["idle_W"], "W")
+        add(stem, STANDING, standing, "", t["idle_source"])
         if t["area_m2"] is not None:
             add(stem, "area", si(t["area_m2"], "m2"), "", t["area_source"])
     columns = ["Technology", "Event", "Energy each", "Time each", "Source"]

@@ -114,8 +114,8 @@ def bill(
     parts = {part_of(d, chosen[name]): chosen[name] for name, d in ledger.devices.items()}
     for kind, time_s in on_s.items():
         for part, technology in parts.items():
-            if technology.idle_W:
-                joules = time_s * technology.idle_W
+            if technology.idle_W is None or technology.idle_W > 0:
+                joules = None if technology.idle_W is None else time_s * technology.idle_W
                 rows.append(Bill(kind, part, part, STANDING, time_s, joules, technology.stem))
     return rows
 

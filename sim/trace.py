@@ -121,7 +121,7 @@ def _joules(
 
 def _standing_W(arm: Mapping[str, Any], part: str) -> float:
     stem = next((d["technology"] for d in arm["devices"] if d["part"] == part), None)
-    return 0.0 if stem is None else float(arm["technologies"][stem]["idle_W"])
+    return 0.0 if stem is None else float(arm["technologies"][stem]["idle_W"] or 0.0)
 
 
 def _energy_J(s: Mapping[str, Any]) -> float | None:

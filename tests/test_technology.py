@@ -49,6 +49,7 @@ def test_rows_are_chosen_by_size():
     assert technology.event("frame", 5, 11).latency_s == 2e-4
     assert technology.event("mac", 1, 1).energy_J is None
     assert technology.parameter("bits") == 8
+    assert parse(GOOD.replace("idle_W = 1", 'idle_W = "unknown"'), "good").idle_W is None
     with pytest.raises(ValueError, match="the matrix has 6 and 11"):
         technology.event("frame", 6, 11)
 
@@ -62,7 +63,7 @@ def test_rows_are_chosen_by_size():
         ("idle_W = 1", "idle_W = -1", "finite number from 0, got -1"),
         ("idle_W = 1", "idle_W = inf", "finite number from 0, got inf"),
         ("idle_W = 1", "idle_W = true", "idle_W takes float, got True"),
-        ("idle_W = 1", 'idle_W = "unknown"', "idle_W takes float"),
+        ("idle_W = 1", 'idle_W = "none"', "idle_W takes float, got 'none'"),
         ("idle_W = 1", "idle_W = 1\narea_m2 = 1e-6", "area_source is missing"),
         ("latency_s = 1e-4", "latency = 1e-4", 'event.frame: unknown key "latency"'),
         ("latency_s = 1e-4", "", "event.frame: latency_s is missing"),

@@ -46,8 +46,8 @@ class Technology:
     stem: str
     name: str
     description: str
-    idle_W: float
-    """Drawn by a part as long as it is switched on, busy or not."""
+    idle_W: float | None
+    """Drawn by a part as long as it is switched on, busy or not; None where nobody knows."""
     idle_source: str
     events: Mapping[str, tuple[Event, ...]]
     parameters: Mapping[str, Parameter]
@@ -98,11 +98,12 @@ _EVENT = {
     "n_out_max": float,
     "n_in_max": float,
 }
+_MAY_BE_UNKNOWN = ("idle_W", "energy_J", "latency_s")
 _PARAMETER = {"value": float, "unit": str, "source": str}
 
 
 def _checked(
-    where: str, table: Any, takes: Mapping[str, type], needs: tuple[str, ...], free: bool = False
+    where: str, table: Any, takes: Mapping[str, type], needs: tuple[str, ...]
 ) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise ValueError(f"{where} takes a table, got {table!r}")
@@ -111,7 +112,7 @@ def _checked(
         if key not in takes:
             raise ValueError(f"{where}: {unknown('key', key, takes)}")
         want = takes[key]
-        if free and value == UNKNOWN and key in ("energy_J", "latency_s"):
+        if value == UNKNOWN and key in _MAY_BE_UNKNOWN:
             result[key] = None
             continue
         if want is float and isinstance(value, int) and not isinstance(value, bool):
@@ -146,7 +147,7 @@ def parse(text: str, stem: str) -> Technology:
     for event, given in top.pop("event", {}).items():
         entries = given if isinstance(given, list) else [given]
         at, needs = f"{where}: event.{event}", ("energy_J", "latency_s", "source")
-        events[event] = tuple(Event(**_checked(at, e, _EVENT, needs, True)) for e in entries)
+        events[event] = tuple(Event(**_checked(at, e, _EVENT, needs)) for e in entries)
     parameters = {
         name: Parameter(**_checked(f"{where}: parameter.{name}", p, _PARAMETER, tuple(_PARAMETER)))
         for name, p in top.pop("parameter", {}).items()
