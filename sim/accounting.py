@@ -8,7 +8,8 @@ the sensitivity in one of its accountants and not in the other.)
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -172,8 +173,22 @@ def _account(event: Any, delta: float, interval: float | None) -> float:
         if interval is None
         else PLDAccountant(relation, value_discretization_interval=interval)
     )
-    accountant.compose(event)
-    return float(accountant.get_epsilon(delta))
+    with _quietly():
+        accountant.compose(event)
+        return float(accountant.get_epsilon(delta))
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep the library from printing which Renyi orders it leaves out: the bound holds without."""
+    from absl import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _check_delta(delta: float) -> None:

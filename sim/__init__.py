@@ -1,0 +1,1 @@
+"""The simulator: experiments from a file, training, pricing, timing, privacy, reports."""

@@ -1,0 +1,236 @@
+"""Train networks on simulated and real matrix hardware, and read what it cost."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .. import __version__
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(
+    name="hwloop",
+    help=__doc__,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Technologies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--technology",
+        "-t",
+        metavar="WHAT=TECHNOLOGY",
+        help="Read a device, a role or a technology at other prices, as in feedback=opu_gen2; "
+        "repeatable. A technology is one of `hwloop devices`, or a TOML file of your own.",
+    ),
+]
+Run = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
+NONE, STOPPED, BAD, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes: all is well; an arm diverged; the input is wrong; Ctrl-C."""
+
+
+class Ended(BaseException):
+    """Ctrl-C where nothing needs to be kept."""
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"hwloop {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def hwloop(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print and stop.")
+    ] = False,
+) -> None:
+    """Train networks on simulated and real matrix hardware, and read what it cost."""
+
+
+@app.command()
+def run(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="Experiment in TOML; without it, the embedded one."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Lay a value over the file, as in train.epochs=5; repeatable. "
+            "compare={} drops the arms that are compared.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder of the run; else a new one in runs/."),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Go on with an interrupted run, bit for bit."),
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the experiment as it would run, and stop.")
+    ] = False,
+) -> None:
+    """Train an experiment, and what it is compared with.
+
+    Ctrl-C leaves a run that can be resumed.
+    """
+    import tomli_w
+
+    from .console import progress
+    from .experiment import BadInput, read
+    from .run import execute, finished, new_folder, open_run, prepare_all
+
+    if resume is not None and (file is not None or settings or out is not None):
+        raise BadInput("--resume goes on with a run as it was started: it takes nothing else")
+    experiment = open_run(resume) if resume is not None else read(file, settings or [])
+    if show:
+        typer.echo(tomli_w.dumps(dict(experiment.raw)), nl=False)
+        return
+    arms = prepare_all(experiment)
+    folder = resume if resume is not None else new_folder(experiment, out)
+    try:
+        with progress(_console(), list(arms)) as on_progress:
+            done = execute(folder, arms, on_progress)
+    except Ended:
+        done = False
+    if not done:
+        typer.echo(f"interrupted; go on with: hwloop run --resume {folder}", err=True)
+        raise typer.Exit(INTERRUPTED)
+    report(folder)
+    if any(result.get("diverged") for result in finished(folder).values()):
+        raise typer.Exit(STOPPED)
+
+
+@app.command()
+def report(folder: Run, technology: Technologies = None) -> None:
+    """Write a run's report: a page, JSON and a trace; print the gist."""
+    from .console import sentences, summary
+    from .files import write, write_json
+    from .findings import findings
+    from .page import render
+    from .report import assemble
+    from .trace import trace
+
+    made = assemble(folder, _pairs(technology))
+    write_json(folder / "report.json", made)
+    write_json(folder / "trace.json", trace(made))
+    write(folder / "report.html", render(made))
+    console = _console()
+    console.print(summary(made))
+    console.print(sentences(findings(made)))
+    typer.echo(f"\nreport  {folder / 'report.html'}")
+    typer.echo(f"trace   {folder / 'trace.json'} (opens in ui.perfetto.dev)")
+
+
+@app.command()
+def price(folder: Run, technology: Technologies = None) -> None:
+    """Read a finished run's joules again, without training."""
+    from .console import bill, summary
+    from .report import assemble
+
+    made = assemble(folder, _pairs(technology))
+    console = _console()
+    for arm in made["arms"]:
+        console.print(bill(arm))
+    console.print(summary(made))
+
+
+@app.command()
+def time(folder: Run, technology: Technologies = None) -> None:
+    """Read a finished run's seconds again, without training."""
+    from .console import summary, timeline
+    from .report import assemble
+
+    made = assemble(folder, _pairs(technology))
+    console = _console()
+    for arm in made["arms"]:
+        console.print(timeline(arm))
+    console.print(summary(made))
+
+
+@app.command()
+def devices() -> None:
+    """Show what each device can do, its settings, and what prices it."""
+    from .catalogue import abilities, technologies
+
+    console = _console()
+    console.print(abilities())
+    console.print(technologies())
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=120)
+
+
+def _pairs(technology: list[str] | None) -> dict[str, str]:
+    """Return WHAT: TECHNOLOGY. Raises BadInput where one is malformed, unknown or said twice."""
+    from ..devices.technology import load
+    from .experiment import BadInput
+
+    pairs: dict[str, str] = {}
+    for item in technology or []:
+        what, _, stem = (part.strip() for part in item.partition("="))
+        if not what or not stem:
+            raise BadInput(
+                f'--technology takes WHAT=TECHNOLOGY, as in feedback=opu_gen2; got "{item}"'
+            )
+        if what in pairs:
+            raise BadInput(f'--technology says twice what "{what}" is: {pairs[what]} and {stem}')
+        try:
+            load(stem)
+        except (ValueError, OSError) as wrong:
+            raise BadInput(f"--technology {item}: {wrong}") from wrong
+        pairs[what] = stem
+    return pairs
+
+
+def one_line(text: str) -> str:
+    """Return a text with whatever could move a terminal's cursor written as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def main() -> int:
+    """Run the command line; wrong input is one sentence and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    before: Any = None
+    try:
+        if threading.current_thread() is threading.main_thread():
+            before = signal.signal(signal.SIGINT, _end)
+        app()
+    except ValueError as wrong:
+        from .places import BadInput
+
+        if not isinstance(wrong, BadInput):
+            raise
+        print(f"hwloop: {one_line(str(wrong))}", file=sys.stderr)
+        return BAD
+    except Ended:
+        print("hwloop: ended", file=sys.stderr)
+        return INTERRUPTED
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
+    return NONE
+
+
+def _end(number: int, frame: Any) -> None:
+    raise Ended
