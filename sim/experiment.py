@@ -171,7 +171,7 @@ def _algorithm(at: Source, raw: Mapping[str, Any], privacy: PrivacyTable) -> Alg
         raise at.bad(("algorithm", "loss"), said)
     loss: Loss = LOSSES[loss_name]()
     more: dict[str, Any] = {"loss": loss, "optimizer": optimizer}
-    if privacy.noise_multiplier is not None:
+    if privacy.noise_multiplier > 0:
         from ..algorithms.private import Private
 
         more["private"] = Private(privacy.noise_multiplier, privacy.clip_error, privacy.clip_input)

@@ -96,8 +96,9 @@ class PrivacyTable(Table):
     """[privacy]: the delta of every statement; clip and noise_multiplier make training private."""
 
     delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
-    noise_multiplier: Annotated[float, Field(gt=0)] | None = None
-    """Std of the noise on each layer's summed gradient over that layer's sensitivity."""
+    noise_multiplier: Annotated[float, Field(ge=0)] = 0.0
+    """Std of the noise on each layer's summed gradient over that layer's sensitivity; 0: training
+    is not private, nothing is clipped or noised."""
     clip_error: Annotated[float, Field(gt=0)] = 1.0
     """Bound of the L2 norm of a sample's error at a hidden layer, after the measurement."""
     clip_input: Annotated[float, Field(gt=0)] = 10.0
