@@ -215,7 +215,7 @@ def main() -> int:
     try:
         if threading.current_thread() is threading.main_thread():
             before = signal.signal(signal.SIGINT, _end)
-        app()
+        app(prog_name="hwloop")
     except ValueError as wrong:
         from .places import BadInput
 
