@@ -118,9 +118,7 @@ def test_privacy_is_said_statement_by_statement(report: Report):
 
 
 def test_what_nobody_metered_is_named_and_never_compared(report: Report):
-    assert unmetered(arm(report, "real")) == {
-        "torch": ["launch", "mac", "byte", "standing power"]
-    }
+    assert unmetered(arm(report, "real")) == {"torch": ["launch", "mac", "byte", "standing power"]}
     assert "launch, mac, byte and standing power of torch" in one(report, "Nobody has metered")
     assert "energy" not in one(report, "main reaches 90.0 %, 4.0 points below real")
 

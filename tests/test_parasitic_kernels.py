@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hwloop.devices import parasitic_array
 from hwloop.devices.kernels import parasitic_lanes, parasitics
 from hwloop.devices.kernels.parasitic_lanes import LANES
 from hwloop.devices.parasitics import (
@@ -175,3 +176,14 @@ def test_a_hopeless_array_still_converges(rng: np.random.Generator) -> None:
     each = np.concatenate([currents(g, x[None], wires, tolerance=1e-12) for x in v])
     assert np.abs(currents(g, v, wires) - each).max() < 1e-5 * np.abs(each).max()
     assert np.abs(each).max() < 0.01 * np.abs(v @ g).max()
+
+
+def test_solving_the_slowest_mode_beforehand_saves_steps(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    g, wires = rng.uniform(1e-6, 1e-4, (100, 110)), Wires(word_ohm=4, bit_ohm=4)
+    effective_conductance(g, wires, tolerance=1e-6, max_steps=4)
+    monkeypatch.setattr(parasitic_array, "_MODE_ERROR", 0.0)
+    with pytest.raises(Unconverged):
+        effective_conductance(g, wires, tolerance=1e-6, max_steps=5)
+    effective_conductance(g, wires, tolerance=1e-6, max_steps=6)

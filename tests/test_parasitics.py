@@ -217,6 +217,14 @@ def test_noise_agrees_with_sampling_noisy_arrays() -> None:
     assert np.mean(ideal / np.std(sampled, axis=0)) > 1.1  # as if there were no wires: too much
 
 
+def test_noise_is_less_than_the_effective_matrix_suggests() -> None:
+    rng = np.random.default_rng(0)
+    g, wires = rng.uniform(1e-6, 1e-4, (64, 64)), Wires(word_ohm=1, bit_ohm=1)
+    v, sigma = rng.uniform(0, 0.2, (20, 64)), 0.02 * g
+    shortcut = np.sqrt(v**2 @ (sigma * effective_conductance(g, wires) / g) ** 2)
+    assert 1.04 < np.mean(shortcut / read_noise_std(g, sigma, v, wires)) < 1.06
+
+
 def test_agrees_with_badcrossbar() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
