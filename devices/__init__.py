@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .base import Can, Device, Unable
+from .crossbar import Crossbar
 from .ideal import Ideal
 from .ledger import Count, Ledger, Op, Step
 from .matrix_engine import MatrixEngine
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from .optical_features import OpticalFeatures
 
 CATALOGUE: dict[str, type[Device]] = {
+    "crossbar": Crossbar,
     "ideal": Ideal,
     "matrix_engine": MatrixEngine,
     "opu": OPU,
@@ -27,6 +29,7 @@ __all__ = [
     "CATALOGUE",
     "Can",
     "Count",
+    "Crossbar",
     "Device",
     "Ideal",
     "Ledger",

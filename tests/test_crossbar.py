@@ -140,6 +140,14 @@ def test_one_noise_level_has_its_std_and_is_promised_where_nothing_hides_it() ->
     expected = 0.04 * 2.0 * abs(W).max(axis=1)
     np.testing.assert_allclose(y.std(0), expected, rtol=5 / np.sqrt(2 * times))
     assert device.noise_std() == pytest.approx(expected.min())
+    planes = make(**settings | {"dac_bits": 4, "encoding": "serial"})
+    assert planes.noise_std() == pytest.approx(expected.min() * 21**0.5 / 7)
+    planes.wait(1e6)
+    planes.compensate()
+    y = planes.multiply(np.repeat(X[:1], times, axis=0))
+    promised = planes.noise_std()
+    assert promised is not None
+    assert y.std(0).min() == pytest.approx(promised, rel=5 / np.sqrt(2 * times))
     for hidden in ({"adc_bits": 8}, {"input_range": None}, {"output_noise": 0.0}):
         assert make(**settings | hidden).noise_std() is None
 
@@ -161,6 +169,17 @@ def test_state_holds_age_ranges_drift_and_compensation() -> None:
         np.testing.assert_array_equal(one.multiply(X), other.multiply(X))
         np.testing.assert_array_equal(one.transpose(Y), other.transpose(Y))
     np.testing.assert_array_equal(one.matrix(), other.matrix())
+
+
+def test_looking_at_a_device_changes_nothing() -> None:
+    one, other = make(), make()
+    for device in (one, other):
+        if device is one:
+            device.matrix()
+            device.noise_std()
+        device.wait(1e5)
+    np.testing.assert_array_equal(one.multiply(X), other.multiply(X))
+    np.testing.assert_array_equal(one.transpose(Y), other.transpose(Y))
 
 
 def test_wires_weaken_the_matrix_and_both_ways_stay_adjoint() -> None:

@@ -14,6 +14,9 @@ rng = np.random.default_rng(0)
 TERNARY = rng.integers(-1, 2, (5, N_IN)).astype(np.float32)
 """Inputs that every device can show."""
 
+EXACT = {"crossbar": {"read_noise": 0.0, "dac_bits": 0, "adc_bits": 0}}
+"""Settings under which a noisy device reads exactly what it holds."""
+
 
 def make(kind: str, **more) -> Device:
     device = CATALOGUE[kind](n_out=N_OUT, n_in=N_IN, name="d", seed=Seed(1), **more)
@@ -50,13 +53,25 @@ def test_noise_never_falls_below_the_promised_floor(kind):
 
 
 def test_transpose_is_the_adjoint_of_multiply(kind):
-    device = make(kind)
+    device = make(kind, **EXACT.get(kind, {}))
     if Can.TRANSPOSE not in device.can:
         pytest.skip(f"{kind} has no transpose")
     y = np.random.default_rng(3).normal(size=(5, N_OUT)).astype(np.float32)
     ahead = (device.multiply(TERNARY) * y).sum(1)
     back = (TERNARY * device.transpose(y)).sum(1)
     np.testing.assert_allclose(ahead, back, rtol=1e-4, atol=1e-5)
+
+
+def test_transpose_is_the_matrix_on_average(kind):
+    device = make(kind)
+    if Can.TRANSPOSE not in device.can:
+        pytest.skip(f"{kind} has no transpose")
+    y = np.random.default_rng(3).normal(size=(1, N_OUT)).astype(np.float32)
+    x = device.transpose(np.repeat(y, 4000, axis=0))
+    five_errors = 5 * x.std(axis=0) / np.sqrt(4000)
+    # A deterministic converter is off by up to half a step, which no average removes.
+    slack = 0.02 * device.matrix().std() + 1e-6
+    assert (abs(x.mean(axis=0) - y[0] @ device.matrix()) <= five_errors + slack).all()
 
 
 def test_update_adds_the_outer_product(kind):
@@ -66,9 +81,7 @@ def test_update_adds_the_outer_product(kind):
     before = device.matrix()
     y = np.random.default_rng(3).normal(size=(5, N_OUT)).astype(np.float32)
     device.update(y, TERNARY, -0.25)
-    np.testing.assert_allclose(
-        device.matrix(), before - 0.25 * y.T @ TERNARY, rtol=1e-5, atol=1e-6
-    )
+    np.testing.assert_allclose(device.matrix(), before - 0.25 * y.T @ TERNARY, rtol=1e-5, atol=1e-6)
 
 
 def test_same_seed_same_result_whatever_ran_before(kind):
@@ -149,7 +162,7 @@ def test_work_grows_with_the_batch(kind):
 
 
 def test_a_scipy_solver_takes_the_device(kind):
-    device = make(kind)
+    device = make(kind, **EXACT.get(kind, {}))
     operator = device.to_scipy()
     assert operator.shape == (N_OUT, N_IN)
     x = np.array([1.0, 0, -1, 0])

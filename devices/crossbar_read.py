@@ -1,0 +1,106 @@
+"""Reading a crossbar: drives, matrix products, and one Gaussian a conversion for all its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from .arrays import Array
+
+BLOCK = 1 << 15
+"""Conversions whose noise is drawn at once: a stretch that stays in the cache."""
+
+Plane = tuple[Array, Array]
+"""What a row's code counts (batch,), and drives (batch, lines) from -1 to 1."""
+
+
+class Currents(NamedTuple):
+    """Lines that are driven together, and the columns that sum their currents."""
+
+    drives: slice
+    w: Array
+    """(n, drives): the current of each column for each drive, in full-on cells."""
+    variance: Array | None
+    """(n, drives): the variance of a read of its cells; None where cells are read exactly."""
+    weight: float
+    """What a full-on cell counts in the output."""
+
+
+class Pass(NamedTuple):
+    """Currents and the converters that read them."""
+
+    currents: Currents
+    inverse: Array
+    """Codes (n,) for the current of one full-on cell."""
+    offset: Array
+    gain: Array
+    """Outputs (n,) for one code."""
+
+
+def drive(x: Array, reach: float, steps: int, serial: bool) -> list[Plane]:
+    """Return the drives of inputs x (batch, lines), or of each of their bits.
+
+    `reach` is the input that drives fully, 0: the largest of each row. `steps` are those of a
+    magnitude, 0: no rounding.
+    """
+    from .kernels.crossbar import drive
+
+    factor, code = np.empty(len(x), np.float32), np.empty(x.shape, np.float32)
+    drive(x, reach, steps, factor, code)
+    if not serial:
+        return [(factor, code)]
+    whole = np.rint(code * steps).astype(np.int32)
+    size, sign = abs(whole), np.sign(whole).astype(np.float32)
+    return [
+        (factor * np.float32(2**k / steps), (size >> k & 1) * sign)
+        for k in range(steps.bit_length())
+    ]
+
+
+def read(
+    planes: Sequence[Plane],
+    passes: Sequence[Pass],
+    level: float,
+    top: float,
+    key: np.uint64,
+    first: int,
+    batch: int,
+    out: Array,
+) -> None:
+    """Set out (rows, n) to what all passes read of all planes, rows `first` and on of a batch.
+
+    Every cell's read noise is independent and Gaussian, so a column's is Gaussian with variance
+    sum_i variance_ji drive_i^2, exactly: one number a conversion stands for one a cell. `level`
+    is the std of the converters' own noise. Row r, pass p of the batch have the same noise
+    however the batch is cut.
+    """
+    from .kernels.crossbar import convert
+    from .kernels.normal import normals
+
+    (rows, n), turn = out.shape, 0
+    step = max(1, BLOCK // n)
+    drawn = np.empty((min(step, rows), n), np.float32)
+    z = spread = none = np.empty((0, n), np.float32)
+    current = out  # the first pass converts in place, the others add to it
+    for factor, drives in planes:
+        squares = drives * drives if passes[0].currents.variance is not None else drives
+        for (where, w, cells, _), inverse, offset, gain in passes:
+            np.matmul(drives[:, where], w.T, out=current)
+            variance = none if cells is None else squares[:, where] @ cells.T
+            for start in range(0, rows, step):
+                part = slice(start, start + step)
+                now = current[part]
+                if level > 0 or cells is not None:
+                    z = drawn[: len(now)]
+                    normals(key, (turn * batch + first + start) * n, z.reshape(-1))
+                if cells is not None:
+                    spread = variance[part]
+                total = out[part] if turn else none
+                convert(
+                    now, z, spread, level, inverse, offset, top, gain, factor[part], total
+                )  # fmt: skip
+            turn += 1
+            if current is out and len(planes) * len(passes) > 1:
+                current = np.empty_like(out)
