@@ -43,6 +43,9 @@ class OPU(Device):
     no mirrors from the inputs. (That linear outputs take five frames is LightOn's; how theirs are
     formed is not published.)
 
+    Where four random references lie badly at a pixel its fit is noisy, so the errors have heavy
+    tails: a few outputs in a thousand are off by more than five times the typical error.
+
     The gain wanders from one power-up to the next, so the whole of W is off by one factor, which
     `matrix()` knows and the user does not.
     """
@@ -55,7 +58,8 @@ class OPU(Device):
     signed: bool = True
     """False: inputs below 0 are refused, and what would show them costs no frames: half of all."""
     exposure_counts: float | None = None
-    """Counts that the mean pixel reads of half the inputs, or of a reference. Too many, and bright
+    """Counts that the mean pixel reads: in `intensities`, of half the inputs; in `multiply`, of a
+    reference alone or of all inputs alone, so half as many of half the inputs. Too many, and bright
     pixels stop at the top of the converter. None: the mean exposure of the technology file."""
     black_level_counts: float = 4.0
     """Counts added before conversion, so that noise about zero is not cut off."""
@@ -103,7 +107,9 @@ class OPU(Device):
             from .medium import make_medium
 
             key = self._stream.child("medium").key()
-            self._medium = make_medium(self.n_out, self.n_in, key, self.medium)
+            self._medium = make_medium(
+                self.n_out, self.n_in, key, self.medium, rank_hint=self.n_in
+            )
         return self._medium
 
     def matrix(self) -> Array:

@@ -141,6 +141,7 @@ def report(folder: Run, technology: Technologies = None) -> None:
 def price(folder: Run, technology: Technologies = None) -> None:
     """Read a finished run's joules again, without training."""
     from .console import bill, summary
+    from .findings import conditions
     from .report import assemble
 
     made = assemble(folder, _pairs(technology))
@@ -148,12 +149,15 @@ def price(folder: Run, technology: Technologies = None) -> None:
     for arm in made["arms"]:
         console.print(bill(arm))
     console.print(summary(made))
+    for sentence in conditions(made):
+        console.print(f"- {sentence}", markup=False, highlight=False)
 
 
 @app.command()
 def time(folder: Run, technology: Technologies = None) -> None:
     """Read a finished run's seconds again, without training."""
     from .console import summary, timeline
+    from .findings import conditions
     from .report import assemble
 
     made = assemble(folder, _pairs(technology))
@@ -161,6 +165,8 @@ def time(folder: Run, technology: Technologies = None) -> None:
     for arm in made["arms"]:
         console.print(timeline(arm))
     console.print(summary(made))
+    for sentence in conditions(made):
+        console.print(f"- {sentence}", markup=False, highlight=False)
 
 
 @app.command()

@@ -230,7 +230,7 @@ def _npz(name: str, blob: bytes, needed: tuple[str, ...]) -> dict[str, Array]:
                 return {key: file[key] for key in needed}
             held = ", ".join(file)
     except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{name} is not an npz file of plain arrays: {error}") from None
+        raise ValueError(f"{name} is not an npz file of plain arrays, or is cut short") from error
     raise ValueError(f"{name} holds {held}; it takes arrays called {' and '.join(needed)}")
 
 

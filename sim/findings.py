@@ -25,7 +25,7 @@ def findings(report: Mapping[str, Any]) -> list[str]:
     `report` is what `hwloop.sim.report.assemble` returns, or its JSON read back.
     """
     main, *others = report["arms"]
-    found = [*_conditions(report)]
+    found = [*conditions(report)]
     for other in others:
         found += _against(main, other, report)
     rival = next((a for a in others if a["rule"] != "Frozen"), others[0] if others else None)
@@ -44,7 +44,8 @@ def findings(report: Mapping[str, Any]) -> list[str]:
 # ---- one arm beside another -----------------------------------------------------------------
 
 
-def _conditions(report: Mapping[str, Any]) -> Iterator[str]:
+def conditions(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what must be known before any figure of the report is read."""
     if report["instead"]:
         pairs = [f"{old} as {new}" for old, new in report["instead"].items()]
         yield (
@@ -115,7 +116,7 @@ def _learned(main: Arm, frozen: Arm, gap: float, chance: float) -> Iterator[str]
     if gap > chance:
         yield (
             f"{main['name']} beats {control}, by {points(gap)} (two standard errors: "
-            f"{points(chance)}): its hidden layers did learn."
+            f"{points(chance)}): at these rates and this seed, its hidden layers did learn."
         )
     else:
         yield (
@@ -127,7 +128,7 @@ def _learned(main: Arm, frozen: Arm, gap: float, chance: float) -> Iterator[str]
 def _to_reach(main: Arm, other: Arm) -> Iterator[str]:
     if main["curve_part"] != other["curve_part"] or not main["curve"] or not other["curve"]:
         return
-    level = min(max(row["accuracy"] for row in arm["curve"]) for arm in (main, other))
+    level = min(arm["curve"][-1]["accuracy"] for arm in (main, other))
     spent = []
     for arm in (main, other):
         epoch = next(k for k, row in enumerate(arm["curve"]) if row["accuracy"] >= level)
