@@ -10,6 +10,7 @@ from .ideal import Ideal
 from .ledger import Count, Ledger, Op, Step
 from .matrix_engine import MatrixEngine
 from .opu import OPU
+from .pulsed_crossbar import PulsedCrossbar
 from .seeds import Seed
 from .torch_matrix import TorchMatrix
 
@@ -21,6 +22,7 @@ CATALOGUE: dict[str, type[Device]] = {
     "ideal": Ideal,
     "matrix_engine": MatrixEngine,
     "opu": OPU,
+    "pulsed_crossbar": PulsedCrossbar,
     "torch": TorchMatrix,
 }
 """Every device by the name a file gives it; the conformance tests run on all of them."""
@@ -37,6 +39,7 @@ __all__ = [
     "OPU",
     "Op",
     "OpticalFeatures",
+    "PulsedCrossbar",
     "Seed",
     "Step",
     "TorchMatrix",

@@ -96,6 +96,7 @@ class Device(abc.ABC):
         self._operations = 0
         self._stream = self.seed.child(self.name)
         self._costs: dict[tuple[Can, int], Mapping[str, Count]] = {}
+        self._told: dict[str, float] = {}
         self.ledger.install(
             self.name,
             Installed(
@@ -133,6 +134,14 @@ class Device(abc.ABC):
     @abc.abstractmethod
     def _cost(self, verb: Can, batch: int) -> Mapping[str, Count]:
         """Return the events of one verb on `batch` vectors; depends on nothing else."""
+
+    @final
+    def _tell(self, event: str, work: float) -> None:
+        """Write into this operation's record how often an event really took place.
+
+        For what depends on the data, where `_cost` can only bound it; the depth stays `_cost`'s.
+        """
+        self._told[event] = work
 
     def _enter(self, x: Any, width: int, what: str) -> Any:
         """Return x as rows (batch, width) of the array type that the hooks work in."""
@@ -205,7 +214,11 @@ class Device(abc.ABC):
         seconds = self._clock_s() - start
         self._operations += 1
         name = verb.name or ""
-        self.ledger.record(self.name, name, batch, self.cost(verb, batch))
+        events = self.cost(verb, batch)
+        if self._told:
+            events = {e: Count(self._told.get(e, c.work), c.depth) for e, c in events.items()}
+            self._told = {}
+        self.ledger.record(self.name, name, batch, events)
         if seconds > 0:
             self.ledger.measure(self.name, name, batch, seconds)
         return result

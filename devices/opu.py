@@ -107,9 +107,7 @@ class OPU(Device):
             from .medium import make_medium
 
             key = self._stream.child("medium").key()
-            self._medium = make_medium(
-                self.n_out, self.n_in, key, self.medium, rank_hint=self.n_in
-            )
+            self._medium = make_medium(self.n_out, self.n_in, key, self.medium, rank_hint=self.n_in)
         return self._medium
 
     def matrix(self) -> Array:

@@ -14,8 +14,12 @@ rng = np.random.default_rng(0)
 TERNARY = rng.integers(-1, 2, (5, N_IN)).astype(np.float32)
 """Inputs that every device can show."""
 
-EXACT = {"crossbar": {"read_noise": 0.0, "dac_bits": 0, "adc_bits": 0}}
+_EXACT = {"read_noise": 0.0, "dac_bits": 0, "adc_bits": 0}
+EXACT = {"crossbar": _EXACT, "pulsed_crossbar": _EXACT}
 """Settings under which a noisy device reads exactly what it holds."""
+
+PULSED = {"pulsed_crossbar": {"response": "constant", "train": "stochastic"}}
+"""Devices whose update is right on average, and the settings under which it is unbiased."""
 
 
 def make(kind: str, **more) -> Device:
@@ -80,6 +84,18 @@ def test_update_adds_the_outer_product(kind):
         pytest.skip(f"{kind} has no update")
     before = device.matrix()
     y = np.random.default_rng(3).normal(size=(5, N_OUT)).astype(np.float32)
+    if kind in PULSED:
+        # Small steps, since a train holds few pulses and cuts what is larger.
+        moved = []
+        for seed in range(300):
+            device = CATALOGUE[kind](
+                n_out=N_OUT, n_in=N_IN, name="d", seed=Seed(seed), **PULSED[kind]
+            )
+            device.update(y, TERNARY, -0.005)
+            moved.append(device.matrix())
+        five_errors = 5 * np.std(moved, axis=0) / np.sqrt(300)
+        assert (abs(np.mean(moved, axis=0) + 0.005 * y.T @ TERNARY) <= five_errors + 1e-6).all()
+        return
     device.update(y, TERNARY, -0.25)
     np.testing.assert_allclose(device.matrix(), before - 0.25 * y.T @ TERNARY, rtol=1e-5, atol=1e-6)
 
