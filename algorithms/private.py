@@ -129,14 +129,14 @@ class Private:
         return Release("sample", tuple((n, self.noise_multiplier) for n in names), sampling, rate)
 
 
-def poisson_batch(samples: int, rate: float, draw: Draw) -> Array:
+def poisson_batch(samples: int, rate: float, rng: np.random.Generator) -> Array:
     """Return the indices of a batch that each of `samples` enters alone with probability `rate`.
 
     Amplification by sampling holds for such batches, and not for shuffled ones. May be empty.
     """
     if not 0 < rate <= 1:
         raise ValueError(f"rate takes a number in (0, 1], got {rate}")
-    return np.flatnonzero(draw.rng().random(samples) < rate)
+    return np.flatnonzero(rng.random(samples) < rate)
 
 
 def _check(part: Part) -> None:

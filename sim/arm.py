@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..algorithms.private import poisson_batch
 from ..devices.arrays import Array, namespace
 from ..devices.release import Release
 from ..mappings import Placement
@@ -122,7 +123,7 @@ class Arm:
         if train.sampling == "poisson":
             steps = math.ceil(len(samples) / train.batch)
             rate = min(train.batch / len(samples), 1.0)
-            return [samples[rng.random(len(samples)) < rate] for _ in range(steps)]
+            return [samples[poisson_batch(len(samples), rate, rng)] for _ in range(steps)]
         order = rng.permutation(samples)
         return [order[k : k + train.batch] for k in range(0, len(order), train.batch)]
 

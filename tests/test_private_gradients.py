@@ -208,7 +208,7 @@ def test_torch_gives_what_numpy_gives_and_an_empty_batch_is_noise():
 
 
 def test_poisson_batches_and_what_they_release():
-    sizes = [len(poisson_batch(60_000, 256 / 60_000, SEED.at(k))) for k in range(200)]
+    sizes = [len(poisson_batch(60_000, 256 / 60_000, SEED.rng(k))) for k in range(200)]
     # Five standard errors of the mean and of the variance of 200 near-Poisson counts.
     assert abs(np.mean(sizes) - 256) < 5 * math.sqrt(256 / 200)
     assert abs(np.var(sizes) / 256 - 1) < 5 * math.sqrt(2 / 200)
