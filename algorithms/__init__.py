@@ -1,37 +1,82 @@
 """Algorithms: what is learned, step by step."""
 
+from .activity_gradient import ActivityGradient
 from .backprop import Backprop
 from .base import Algorithm, Pass
+from .cascaded_forward import CascadedForward
 from .dfa import DFA
+from .drtp import DRTP
+from .equilibrium import EquilibriumPropagation
+from .feedback_alignment import FeedbackAlignment
+from .forward_forward import ForwardForward
+from .forward_gradient import ForwardGradient
 from .frozen import Frozen
+from .likelihood_ratio import LikelihoodRatio
 from .losses import LOSSES, Loss, MeanSquare, SoftmaxCrossEntropy
+from .mono_forward import MonoForward
 from .optimizers import OPTIMIZERS, SGD, Adam, Optimizer
+from .pepita import PEPITA
+from .scalable_forward_forward import ScalableForwardForward
+from .sign_dfa import SignDFA
+from .synthetic_gradient import SyntheticGradient
 from .ternary import TernaryDFA, signed_masks, ternarise
+from .tpsgd import TargetProjection
+from .zeroth_order import ZerothOrder
 
 RULES: dict[str, type[Algorithm]] = {
     "backprop": Backprop,
+    "feedback_alignment": FeedbackAlignment,
     "dfa": DFA,
+    "sign_dfa": SignDFA,
     "ternary_dfa": TernaryDFA,
+    "drtp": DRTP,
+    "tpsgd": TargetProjection,
+    "pepita": PEPITA,
+    "mono_forward": MonoForward,
+    "cascaded_forward": CascadedForward,
+    "forward_forward": ForwardForward,
+    "scalable_forward_forward": ScalableForwardForward,
+    "synthetic_gradient": SyntheticGradient,
+    "activity_gradient": ActivityGradient,
+    "forward_gradient": ForwardGradient,
+    "likelihood_ratio": LikelihoodRatio,
+    "zeroth_order": ZerothOrder,
+    "equilibrium": EquilibriumPropagation,
     "frozen": Frozen,
 }
 """Every algorithm by the name a file gives it."""
 
 __all__ = [
+    "ActivityGradient",
     "Adam",
     "Algorithm",
     "Backprop",
+    "CascadedForward",
     "DFA",
+    "DRTP",
+    "EquilibriumPropagation",
+    "FeedbackAlignment",
+    "ForwardForward",
+    "ForwardGradient",
     "Frozen",
     "LOSSES",
+    "LikelihoodRatio",
     "Loss",
     "MeanSquare",
+    "MonoForward",
     "OPTIMIZERS",
     "Optimizer",
+    "PEPITA",
     "Pass",
     "RULES",
     "SGD",
+    "ScalableForwardForward",
+    "SignDFA",
     "SoftmaxCrossEntropy",
+    "SyntheticGradient",
+    "TargetProjection",
     "TernaryDFA",
+    "ZerothOrder",
     "signed_masks",
     "ternarise",
 ]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from ..devices import Can
 from ..devices.release import Release
@@ -24,6 +24,14 @@ class Pass(NamedTuple):
     """Per layer, the activated rows (batch * rows_per_sample, n_out)."""
     output: Any
     """What the network says: (batch, n_classes), before the loss."""
+    x: Any = None
+    """The features (batch, width) that went in."""
+    target: Any = None
+    """What it should have said (batch, n_classes); None where it is not being taught."""
+    sums: Any = None
+    """Per layer, what its activation took (rows, n_out), for rules that keep it."""
+    share: Any = None
+    """What each sample (batch,) counts, 1 on average; None where all count alike."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +43,23 @@ class Algorithm(abc.ABC):
     private: Private | None = None
     """Clip and noise the gradients of every layer, for differential privacy."""
 
+    by_sample: ClassVar[bool] = True
+    """Whether every change is a sum over samples that `update` is given: what privacy clips."""
+    by_outer_products: ClassVar[bool] = True
+    """Whether every change of a weight is one; else whole matrices are written."""
+    keeps_sums: ClassVar[bool] = False
+    """Whether a forward pass keeps what goes into the activations."""
+
     @abc.abstractmethod
     def demands(self, network: Network) -> Sequence[Demand]:
         """Return the matrices that the algorithm works with on this network."""
+
+    @abc.abstractmethod
+    def calls(self, depth: int) -> Mapping[str, int]:
+        """Return how often a step asks a role for a verb, as {"weight MULTIPLY": depth, ...}.
+
+        `depth` counts the weight layers of a dense network; SGD without a memory is the optimizer.
+        """
 
     @abc.abstractmethod
     def learn(self, on: Placement, passed: Pass, error: Any, rate: float) -> None:
@@ -53,6 +75,11 @@ class Algorithm(abc.ABC):
         Weights start Gaussian with a variance of 1 / n_in [LeCun et al., "Efficient BackProp",
         1998], or 2 / n_in under relu [He et al. 2015].
         """
+        if self.private and not self.by_sample:
+            raise ValueError(
+                f"{type(self).__name__} learns by more than sums over samples, which is what "
+                "private training clips: leave out [privacy] noise_multiplier"
+            )
         demands = []
         for k, layer in enumerate(network.layers, 1):
             if self.private and isinstance(layer, Graph):
@@ -63,7 +90,7 @@ class Algorithm(abc.ABC):
             needs = Can.MULTIPLY
             if self.trains(k, network):
                 needs |= Can.PROGRAM
-                if self.private is None:
+                if self.private is None and self.by_outer_products:
                     needs |= self.optimizer.needs
             if also:
                 needs |= also[k - 1]
@@ -83,23 +110,34 @@ class Algorithm(abc.ABC):
         trained = [f"weight/{k}" for k in layers if self.trains(k, on.network)]
         return (self.private.release(trained, rate, sampling),)
 
-    def forward(self, on: Placement, x: Any) -> Pass:
-        """Run x (batch, features) through the network, a stage a layer."""
-        inputs, outputs = [], []
-        before: tuple[str, ...] = ()
+    def predict(self, on: Placement, x: Any) -> Any:
+        """Return scores (batch, n_classes) of x (batch, features): the largest is the answer."""
+        return self.forward(on, x).output
+
+    def forward(
+        self, on: Placement, x: Any, name: str = "forward", after: tuple[str, ...] = ()
+    ) -> Pass:
+        """Run x (batch, features) through the network, a stage a layer, named `name`/layer.
+
+        The first waits for the stages `after`.
+        """
+        inputs, outputs, sums, features = [], [], [], x
+        before = after
         for k, layer in enumerate(on.network.layers, 1):
-            stage = f"forward/{k}"
+            stage = f"{name}/{k}"
             with on.ledger.stage(stage, after=before):
                 rows = layer.gather(x)
                 if rows is not x:
                     on.host.count("GATHER", len(x), rows.shape[0] * rows.shape[1])
                 z = on[f"weight/{k}"].multiply(rows)
+                if self.keeps_sums:
+                    sums.append(z + on.digital[f"bias/{k}"])
                 h = on.host.activate(z, on.digital[f"bias/{k}"], layer.activation)
                 x = layer.scatter(h)
             inputs.append(rows)
             outputs.append(h)
             before = (stage,)
-        return Pass(inputs, outputs, x)
+        return Pass(inputs, outputs, x, features, sums=sums or None)
 
     def step(
         self, on: Placement, x: Any, target: Any, mask: Any = None, rate: float = 1.0
@@ -113,6 +151,8 @@ class Algorithm(abc.ABC):
         passed = self.forward(on, x)
         with on.ledger.stage("error", after=(f"forward/{on.network.depth}",)):
             loss, error = self.loss.error(on.host, passed.output, target, mask)
+        share = None if mask is None else mask / mask.mean()
+        passed = passed._replace(target=target, share=share)
         self.learn(on, passed, error, rate)
         return loss
 

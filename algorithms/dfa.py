@@ -2,20 +2,21 @@
 
 Nokland, "Direct feedback alignment provides learning in deep neural networks", NeurIPS 2016:
 d_k = (B_k e) * f'(z_k), the B_k stacked into one matrix here, so that one device projects the
-error to all layers at once. On graphs the error is carried to the neighbours first, as in
-DFA-GNN (NeurIPS 2024, eq. 4-6).
+error to all layers at once; or one B for all layers, each taking its first rows, so that a device
+needs outputs for the widest layer alone [as LightOn's TinyDFA does, github.com/lightonai]. On
+graphs the error is carried to the neighbours first, as in DFA-GNN (NeurIPS 2024, eq. 4-6).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..devices import Can
 from ..devices.release import Release
 from ..mappings import Demand, Graph, Network, Placement
 from .base import Algorithm, Pass
+from .direct import feedback, split, teach_hidden, teach_output
 from .losses import SoftmaxCrossEntropy
 from .sensitivity import label_release
 
@@ -24,13 +25,18 @@ from .sensitivity import label_release
 class DFA(Algorithm):
     """Weights are multiplied and updated, never transposed; the feedback is only multiplied."""
 
+    shared: bool = False
+    """One projection as wide as the widest hidden layer, whose first units serve each layer."""
+
+    def calls(self, depth: int) -> Mapping[str, int]:
+        return {
+            "weight MULTIPLY": depth,
+            "feedback MULTIPLY": int(depth > 1),
+            "weight UPDATE": depth,
+        }
+
     def demands(self, network: Network) -> Sequence[Demand]:
-        demands = self.weights(network)
-        if not network.hidden:
-            return demands
-        units = sum(layer.width_out for layer in network.hidden)
-        classes = network.layers[-1].width_out
-        return [*demands, Demand("feedback", units, classes, Can.MULTIPLY, classes**-0.5)]
+        return [*self.weights(network), *feedback(network, self.shared)]
 
     def releases(self, on: Placement, sampling: str, rate: float) -> tuple[Release, ...]:
         """Return the private training's release, or what the feedback's noise says of labels."""
@@ -64,19 +70,10 @@ class DFA(Algorithm):
         return on["feedback"].multiply(error)
 
     def learn(self, on: Placement, passed: Pass, error: Any, rate: float) -> None:
-        network, samples = on.network, on.batch or len(error)
-        if network.hidden:
+        samples = on.batch or len(error)
+        if on.network.hidden:
             with on.ledger.stage("feedback", after=("error",)):
                 projected = self.project(on, error)
-        start = 0
-        for k, layer in enumerate(network.hidden, 1):
-            mine = projected[:, start : start + layer.width_out]
-            start += layer.width_out
-            with on.ledger.stage(f"update/{k}", after=("feedback",)):
-                delta = layer.scatter_adjoint(network.spread(mine, k))
-                delta = on.host.slope(delta, passed.outputs[k - 1], layer.activation)
-                self.update(on, k, delta, passed.inputs[k - 1], samples, rate)
-        last = network.depth
-        with on.ledger.stage(f"update/{last}", after=("error",)):
-            rows = network.layers[-1].scatter_adjoint(error)
-            self.update(on, last, rows, passed.inputs[-1], samples, rate)
+            signals = split(on.network, projected, self.shared)
+            teach_hidden(self, on, passed, signals, samples, rate, lambda k: ("feedback",))
+        teach_output(self, on, passed, error, samples, rate)

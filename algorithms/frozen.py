@@ -5,12 +5,13 @@ What a rule reaches beyond this is what it taught the hidden layers; what it doe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..mappings import Demand, Network, Placement
 from .base import Algorithm, Pass
+from .direct import teach_output
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,11 @@ class Frozen(Algorithm):
     def trains(self, layer: int, network: Network) -> bool:
         return layer == network.depth
 
+    def calls(self, depth: int) -> Mapping[str, int]:
+        return {"weight MULTIPLY": depth, "weight UPDATE": 1}
+
     def demands(self, network: Network) -> Sequence[Demand]:
         return self.weights(network)
 
     def learn(self, on: Placement, passed: Pass, error: Any, rate: float) -> None:
-        last = on.network.depth
-        with on.ledger.stage(f"update/{last}", after=("error",)):
-            rows = on.network.layers[-1].scatter_adjoint(error)
-            self.update(on, last, rows, passed.inputs[-1], on.batch or len(error), rate)
+        teach_output(self, on, passed, error, on.batch or len(error), rate)

@@ -20,6 +20,11 @@ class Loss(abc.ABC):
     def _error(self, output: Any, target: Any) -> tuple[Any, Any]:
         """Return the loss of each sample (batch,) and its slope (batch, n_classes)."""
 
+    def each(self, host: Host, output: Any, target: Any) -> Any:
+        """Return the loss of each sample (batch,)."""
+        host.count("LOSS", len(output), 3 * output.shape[0] * output.shape[1])
+        return self._error(output, target)[0]
+
     def error(self, host: Host, output: Any, target: Any, mask: Any = None) -> tuple[float, Any]:
         """Return the mean loss and each sample's slope by the output (batch, n_classes).
 
@@ -34,6 +39,14 @@ class Loss(abc.ABC):
             return float(each.mean()), slope
         share = mask / mask.mean()
         return float((each * share).mean()), slope * share[:, None]
+
+
+def softmax(output: Any) -> Any:
+    """Return the probabilities (batch, n_classes) that scores stand for."""
+    xp = namespace(output)
+    top = output.max(1)
+    e = xp.exp(output - (top if xp is np else top.values)[:, None])
+    return e / e.sum(1)[:, None]
 
 
 @dataclass(frozen=True)

@@ -64,14 +64,14 @@ class SGD(Optimizer):
         if not self.momentum:
             on[name].update(delta, rows, -self.rate * rate * scale)
             return
-        w = _copy(on, name)
+        w = digital_copy(on, name)
         v = _memory(on, f"velocity/{name}", w)
         v = on.host.gradient(delta, rows, scale, into=v, keep=self.momentum)
         on.host.add(w, v, -self.rate * rate)
         on[name].program(w)
 
     def descend(self, on: Placement, name: str, gradient: Any, rate: float) -> None:
-        w = _copy(on, name)
+        w = digital_copy(on, name)
         on.host.add(w, self._smoothed(on, name, gradient), -self.rate * rate)
         on[name].program(w)
 
@@ -110,13 +110,13 @@ class Adam(Optimizer):
     def change(
         self, on: Placement, name: str, delta: Any, rows: Any, scale: float, rate: float
     ) -> None:
-        w = _copy(on, name)
+        w = digital_copy(on, name)
         g = on.host.gradient(delta, rows, scale, into=_memory(on, f"gradient/{name}", w))
         self._step(on, name, w, g, rate)
         on[name].program(w)
 
     def descend(self, on: Placement, name: str, gradient: Any, rate: float) -> None:
-        w = _copy(on, name)
+        w = digital_copy(on, name)
         self._step(on, name, w, gradient, rate)
         on[name].program(w)
 
@@ -132,8 +132,8 @@ class Adam(Optimizer):
         )
 
 
-def _copy(on: Placement, name: str) -> Any:
-    """Return the digital copy of a matrix, read off the device the first time."""
+def digital_copy(on: Placement, name: str) -> Any:
+    """Return the digital copy (n_out, n_in) of a matrix, read off the device the first time."""
     key = f"copy/{name}"
     if key not in on.digital:
         on.digital[key] = on.array(on[name].matrix().astype(np.float32))

@@ -94,18 +94,18 @@ def place(
     ledger = Ledger()
     host = Host(ledger, host_technology)
     demands = list(demands)
-    known = {d.name for d in demands} | {d.role for d in demands}
+    known = {key for d in demands for key in (d.name, d.role, d.like) if key}
     for name in on:
         if name not in known:
             raise ValueError(f"{unknown('place', name, known)}; the algorithm demands only these")
     devices = {}
     for demand in demands:
-        build = on.get(demand.name, on.get(demand.role))
-        if build is None:
+        key = demand.served_by(on)
+        if key is None:
             raise ValueError(
                 f'{demand.name} has no device: say [{demand.role}] device = "..." in the file'
             )
-        device = build(demand, ledger, seed)
+        device = on[key](demand, ledger, seed)
         missing = demand.needs & ~device.can
         if missing:
             raise Unable(

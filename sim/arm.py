@@ -162,7 +162,7 @@ class Arm:
         ledger = self.placement.ledger
         steps = dict(ledger.steps)
         with ledger.step("free", samples=0):
-            output = self.experiment.algorithm.forward(self.placement, rows).output
+            output = self.experiment.algorithm.predict(self.placement, rows)
         ledger.steps = steps
         return bool(namespace(output).isfinite(output).all())
 
@@ -212,7 +212,7 @@ class Arm:
                 np.errstate(over="ignore", invalid="ignore"),
                 on.ledger.step("evaluate", samples=len(chosen)),
             ):
-                said = self.experiment.algorithm.forward(on, rows).output.argmax(1)
+                said = self.experiment.algorithm.predict(on, rows).argmax(1)
             said = said if namespace(said) is np else said.cpu().numpy()
             answers = said[chosen] if self.data.graph is not None else said
             right += int((answers == self.data.y[chosen]).sum())
@@ -245,7 +245,7 @@ class Arm:
         """Return the trained matrices (n_out, n_in) and biases (n_out,) by name."""
         found: dict[str, Array] = {}
         for name, device in self.placement.devices.items():
-            if name.startswith("weight"):
+            if name.startswith(("weight", "head")):
                 found[name] = np.ascontiguousarray(device.matrix(), np.float32)
         for name, value in self.placement.digital.items():
             if name.startswith("bias"):

@@ -139,14 +139,14 @@ def _places(experiment: Experiment, demands: Sequence[Demand]) -> list[str]:
 
     Raises BadInput where a numbered one is not, and where a device cannot do what is demanded.
     """
-    wanted = {d.name for d in demands} | {d.role for d in demands}
+    wanted = {key for d in demands for key in (d.name, d.role, d.like) if key}
     for key in experiment.places:
         if "/" in key and key not in wanted:
             said = unknown("place", key, wanted)
             raise experiment.at.bad((key,), f"{said}; that is what the algorithm demands here")
     for demand in demands:
-        key = demand.name if demand.name in experiment.places else demand.role
-        if key not in experiment.places:
+        key = demand.served_by(experiment.places)
+        if key is None:
             continue
         cls = CATALOGUE[experiment.places[key]["device"]]
         if missing := demand.needs & ~cls.can:
@@ -169,7 +169,8 @@ def _check_memory(
         return
     entries = 0
     for d in demands:
-        settings = experiment.places.get(d.name, experiment.places.get(d.role, {}))
+        key = d.served_by(experiment.places)
+        settings = experiment.places[key] if key else {}
         holds = Can.PROGRAM in CATALOGUE[settings["device"]].can if settings else True
         if holds and str(settings.get("place", "cpu")) == "cpu":
             entries += 2 * d.n_out * d.n_in
@@ -223,7 +224,7 @@ def _refuse(experiment: Experiment, demands: Sequence[Demand], wrong: Exception)
     found = next((d for d in demands if d.name == first), None)
     if found is None:
         raise experiment.at.bad(("algorithm",), said) from wrong
-    key = found.name if found.name in experiment.places else found.role
+    key = found.served_by(experiment.places) or found.role
     named = [word for word in more[:1] if word in experiment.places.get(key, {})]
     said = said.removeprefix(f"{key}: ")
     raise experiment.at.bad((key, *(named or ["device"])), said) from wrong

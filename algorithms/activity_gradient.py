@@ -1,0 +1,66 @@
+"""Forward gradients in activities: one random direction for each sample's units, not the weights.
+
+Ren, Kornblith, Liao, Hinton, "Scaling forward gradient with local losses", arXiv:2210.03310:
+perturbing units needs far fewer random numbers than perturbing weights, and the variance of the
+estimate grows with the units alone. With u_k Gaussian at the input of every hidden activation, the
+tangent pass z'_k = W_k h'_{k-1} + u_k gives each sample's slope s, and d_k = s u_k is an unbiased
+estimate of the slope at z_k. The output layer's own error is known and used as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..mappings import Demand, Graph, Network, Placement
+from .base import Algorithm, Pass
+from .direct import teach_output
+
+
+@dataclass(frozen=True)
+class ActivityGradient(Algorithm):
+    """Weights are multiplied twice and updated: no transpose, no second matrix."""
+
+    def demands(self, network: Network) -> Sequence[Demand]:
+        if any(isinstance(layer, Graph) for layer in network.layers):
+            raise ValueError(
+                "activity_gradient takes dense and convolutional layers, whose samples do not mix"
+            )
+        return self.weights(network)
+
+    def calls(self, depth: int) -> Mapping[str, int]:
+        return {"weight MULTIPLY": 2 * depth - 1, "weight UPDATE": depth}
+
+    def learn(self, on: Placement, passed: Pass, error: Any, rate: float) -> None:
+        network, samples = on.network, on.batch or len(error)
+        tangent: Any = None
+        drawn = []
+        for k, layer in enumerate(network.layers, 1):
+            below = (f"tangent/{k - 1}",) if k > 1 else ()
+            with on.ledger.stage(f"tangent/{k}", (f"forward/{k}", *below)):
+                h = passed.outputs[k - 1]
+                z: Any = 0.0
+                if tangent is not None:
+                    z = on[f"weight/{k}"].multiply(layer.gather(tangent))
+                if k < network.depth:
+                    rng = on.seed.child("activity").child(f"layer/{k}").rng(on.steps)
+                    u = on.array(rng.standard_normal(tuple(h.shape), np.float32))
+                    on.host.count("DRAW", len(h), h.shape[0] * h.shape[1])
+                    z = z + u
+                    drawn.append(u)
+                tangent = layer.scatter(on.host.slope(z, h, layer.activation))
+        if drawn:
+            with on.ledger.stage("slope", after=("error", f"tangent/{network.depth}")):
+                on.host.count("DOT", len(error), error.shape[0] * error.shape[1])
+                slope = (error * tangent).sum(1)
+        for k, u in enumerate(drawn, 1):
+            layer = network.layers[k - 1]
+            with on.ledger.stage(f"update/{k}", after=("slope",)):
+                on.host.count("SCALE", len(u), u.shape[0] * u.shape[1])
+                units = u.reshape(len(slope), -1) * slope[:, None]
+                delta = units.reshape(len(u), layer.n_out)
+                self.update(on, k, delta, passed.inputs[k - 1], samples, rate)
+        teach_output(self, on, passed, error, samples, rate)

@@ -1,0 +1,68 @@
+"""The direct way: one signal for all hidden layers, each of which learns from its own part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..devices import Can
+from ..mappings import Demand, Network, Placement
+from .base import Algorithm, Pass
+
+
+def feedback(network: Network, shared: bool = False) -> list[Demand]:
+    """Return the demand for the matrix (units, n_classes) that reaches all hidden layers, if any.
+
+    Entries have a variance of 1 / n_classes. `shared`: as many units as the widest layer has.
+    """
+    widths = [layer.width_out for layer in network.hidden]
+    if not widths:
+        return []
+    units = max(widths) if shared else sum(widths)
+    classes = network.layers[-1].width_out
+    return [Demand("feedback", units, classes, Can.MULTIPLY, classes**-0.5)]
+
+
+def split(network: Network, projected: Any, shared: bool = False) -> list[Any]:
+    """Return the part (batch, width) of each hidden layer of what was projected (batch, units).
+
+    `shared`: all layers take the same units, each as many as it is wide.
+    """
+    parts, start = [], 0
+    for layer in network.hidden:
+        if shared:
+            parts.append(projected[:, : layer.width_out] + 0)  # a copy: slopes work in place
+        else:
+            parts.append(projected[:, start : start + layer.width_out])
+            start += layer.width_out
+    return parts
+
+
+def teach_hidden(
+    algorithm: Algorithm,
+    on: Placement,
+    passed: Pass,
+    signals: Sequence[Any],
+    samples: int,
+    rate: float,
+    after: Callable[[int], tuple[str, ...]],
+) -> None:
+    """Update every hidden layer k from signals[k - 1] (batch, width), the slope at its units.
+
+    `after` says what the update of layer k waits for.
+    """
+    for k, layer in enumerate(on.network.hidden, 1):
+        with on.ledger.stage(f"update/{k}", after=after(k)):
+            delta = layer.scatter_adjoint(on.network.spread(signals[k - 1], k))
+            delta = on.host.slope(delta, passed.outputs[k - 1], layer.activation)
+            algorithm.update(on, k, delta, passed.inputs[k - 1], samples, rate)
+
+
+def teach_output(
+    algorithm: Algorithm, on: Placement, passed: Pass, error: Any, samples: int, rate: float
+) -> None:
+    """Update the output layer from its own error (batch, n_classes)."""
+    last = on.network.depth
+    with on.ledger.stage(f"update/{last}", after=("error",)):
+        rows = on.network.layers[-1].scatter_adjoint(error)
+        algorithm.update(on, last, rows, passed.inputs[-1], samples, rate)

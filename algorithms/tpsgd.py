@@ -1,0 +1,42 @@
+"""Target projection SGD: each hidden layer pulls its units to a random projection of the label.
+
+Lomnitz, Daniels, Zhang, Piacentino, "Learning with local gradients at the edge",
+arXiv:2208.08503: layer k descends a loss of its own, |h_k - t_k|^2 / 2 or the sum of |h_k - t_k|.
+The target is t_k = f(P_k y) here, the projected label within reach of the layer's activation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from ..devices.arrays import namespace
+from ..mappings import Placement
+from .base import Pass
+from .drtp import DRTP
+
+
+@dataclass(frozen=True)
+class TargetProjection(DRTP):
+    """The calls of DRTP, with a local loss of each hidden layer."""
+
+    local_loss: Literal["square", "absolute"] = "square"
+
+    def __post_init__(self) -> None:
+        if self.local_loss not in ("square", "absolute"):
+            raise ValueError(f'local_loss takes "square" or "absolute", got {self.local_loss!r}')
+
+    def signals(self, on: Placement, passed: Pass, projected: Sequence[Any]) -> list[Any]:
+        found = []
+        for layer, part, h in zip(on.network.hidden, projected, passed.outputs, strict=False):
+            zero = on.array(np.zeros(part.shape[1], np.float32))
+            target = on.host.activate(part + 0, zero, layer.activation)
+            difference = layer.scatter(h) - target
+            on.host.count("DIFFERENCE", len(part), part.shape[0] * part.shape[1])
+            if self.local_loss == "absolute":
+                difference = namespace(difference).sign(difference)
+            found.append(difference)
+        return found
