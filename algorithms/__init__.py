@@ -16,7 +16,7 @@ from .losses import LOSSES, Loss, MeanSquare, SoftmaxCrossEntropy
 from .mono_forward import MonoForward
 from .optimizers import OPTIMIZERS, SGD, Adam, Optimizer
 from .pepita import PEPITA
-from .scalable_forward_forward import ScalableForwardForward
+from .scalable_ff import ScalableForwardForward
 from .sign_dfa import SignDFA
 from .synthetic_gradient import SyntheticGradient
 from .ternary import TernaryDFA, signed_masks, ternarise
@@ -35,7 +35,7 @@ RULES: dict[str, type[Algorithm]] = {
     "mono_forward": MonoForward,
     "cascaded_forward": CascadedForward,
     "forward_forward": ForwardForward,
-    "scalable_forward_forward": ScalableForwardForward,
+    "scalable_ff": ScalableForwardForward,
     "synthetic_gradient": SyntheticGradient,
     "activity_gradient": ActivityGradient,
     "forward_gradient": ForwardGradient,

@@ -21,7 +21,7 @@ from .direct import teach_output
 
 @dataclass(frozen=True)
 class SyntheticGradient(Algorithm):
-    """Weights are multiplied, updated and, but for the first, transposed; so are no heads."""
+    """Weights are multiplied, updated and, but for the first, transposed; the models never are."""
 
     synthesis: float = 1.0
     """Factor on the optimizer's rate for the models of slopes."""

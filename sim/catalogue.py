@@ -17,13 +17,15 @@ from .units import si
 
 def abilities() -> Table:
     """Return a table of every device: what it is, its verbs, its settings and their defaults."""
-    table = _table("Devices", "device", "can", "what it is, and its settings with their defaults")
+    table = catalogue_table(
+        "Devices", "device", "can", "what it is, and its settings with their defaults"
+    )
     for name, cls in CATALOGUE.items():
         usual = {"technology": cls.usual_technology, "part": "the technology, or its own"}
         lines = [" ".join((cls.__doc__ or "").split("\n\n")[0].split())]
         for f in fields(cls):
             if f.name not in SET_BY_MAPPING | {"part"}:
-                lines.append(f"  {f.name} = {_shown(usual.get(f.name, f.default))}")
+                lines.append(f"  {f.name} = {shown(usual.get(f.name, f.default))}")
         verbs = [(can.name or "").lower() for can in Can if can in cls.can]
         table.add_row(name, "\n".join(verbs), escape("\n".join(lines)))
         table.add_section()
@@ -32,7 +34,9 @@ def abilities() -> Table:
 
 def technologies() -> Table:
     """Return a table of every shipped technology: what it is, its standing power, its events."""
-    table = _table("Technologies", "technology", "standing", "what it is, and the events it prices")
+    table = catalogue_table(
+        "Technologies", "technology", "standing", "what it is, and the events it prices"
+    )
     for stem in names():
         t = load(stem)
         says = f"{t.name}\n  {', '.join(sorted(t.events))}"
@@ -40,7 +44,8 @@ def technologies() -> Table:
     return table
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a setting's default as a file writes it."""
     if value is None or value is MISSING:
         return "set by the device"
     if isinstance(value, bool):
@@ -50,7 +55,8 @@ def _shown(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-def _table(title: str, *columns: str) -> Table:
+def catalogue_table(title: str, *columns: str) -> Table:
+    """Return an empty table with these columns, its title above it."""
     table = Table(
         title=title,
         title_justify="left",

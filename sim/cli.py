@@ -179,6 +179,16 @@ def devices() -> None:
     console.print(technologies())
 
 
+@app.command()
+def algorithms() -> None:
+    """Show what each rule asks of its devices, what waits for what, and which devices can."""
+    from .rules import pairs, rules
+
+    console = _console()
+    console.print(rules())
+    console.print(pairs())
+
+
 def _console() -> Console:
     from rich.console import Console
 

@@ -447,7 +447,7 @@ EARLY = {
     "mono_forward",
     "cascaded_forward",
     "forward_forward",
-    "scalable_forward_forward",
+    "scalable_ff",
     "synthetic_gradient",
 }
 """Rules whose first layer learns before the output is known."""

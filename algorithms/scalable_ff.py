@@ -34,7 +34,7 @@ class ScalableForwardForward(Algorithm):
         return layer < network.depth
 
     def demands(self, network: Network) -> Sequence[Demand]:
-        check("scalable_forward_forward", network, self.threshold, bounded=False)
+        check("scalable_ff", network, self.threshold, bounded=False)
         classes = network.layers[-1].width_out
         needs = Can.MULTIPLY | Can.TRANSPOSE | Can.PROGRAM | self.optimizer.needs
         heads = [
@@ -80,7 +80,7 @@ class ScalableForwardForward(Algorithm):
         return total / len(on.network.hidden)
 
     def learn(self, on: Placement, passed: Pass, error: Any, rate: float) -> None:
-        raise TypeError("scalable_forward_forward learns block by block: call `step`")
+        raise TypeError("scalable_ff learns block by block: call `step`")
 
     def _blocks(self, on: Placement, x: Any) -> Pass:
         """Run x (batch, features) through the hidden layers, layer-normalised in between."""
