@@ -1,0 +1,113 @@
+"""Blocks of PyTorch modules: autograd inside, the rule's feedback across."""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+
+import pytest
+
+import hwloop
+from hwloop.algorithms import DFA, DRTP, Frozen, TernaryDFA
+from hwloop.devices import OPU, Ideal
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+
+def perceptron() -> list:
+    torch.manual_seed(0)
+    return [
+        nn.Sequential(nn.Linear(6, 5), nn.Tanh()),
+        nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 4), nn.Tanh()),
+        nn.Linear(4, 3),
+    ]
+
+
+def tokens() -> list:
+    torch.manual_seed(0)
+    layer = partial(nn.TransformerEncoderLayer, 8, 2, 16, dropout=0.0, batch_first=True)
+    return [nn.Embedding(11, 8), layer(), layer(), nn.Linear(8, 11)]
+
+
+X = torch.arange(24, dtype=torch.float32).reshape(4, 6).sin()
+Y = torch.tensor([0, 2, 1, 1])
+
+
+def test_backpropagation_across_blocks_is_autograd_s():
+    blocks = hwloop.torch.Blocks(copy.deepcopy(perceptron()), X)
+    plain = nn.Sequential(*perceptron())
+    loss = nn.functional.cross_entropy(plain(X), Y)
+    loss.backward()
+    assert blocks.teach(X, Y) == pytest.approx(loss.item())
+    for ours, theirs in zip(blocks.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_each_block_takes_its_part_of_the_projected_error_as_its_slope(shared):
+    blocks = hwloop.torch.Blocks(copy.deepcopy(perceptron()), X, DFA(shared=shared), Ideal)
+    b = blocks.on["feedback"].matrix()
+    assert b.shape == (5 if shared else 9, 3)
+    assert 0.3 < b.std() < 0.9  # its entries have a variance of 1 / 3
+    blocks.teach(X, Y)
+    first, second, last = perceptron()
+    h1 = first(X)
+    h2 = second(h1.detach())
+    scores = last(h2.detach())
+    loss = nn.functional.cross_entropy(scores, Y)
+    loss.backward()
+    error = torch.softmax(scores.detach(), 1) - nn.functional.one_hot(Y, 3)
+    signal = error @ torch.tensor(b).T / 4
+    h1.backward(signal[:, :5])
+    h2.backward(signal[:, :4] if shared else signal[:, 5:])
+    theirs = [p for block in (first, second, last) for p in block.parameters()]
+    for ours, other in zip(blocks.parameters(), theirs, strict=True):
+        torch.testing.assert_close(ours.grad, other.grad)
+
+
+def test_frozen_teaches_the_last_block_alone():
+    blocks = hwloop.torch.Blocks(perceptron(), X, Frozen())
+    blocks.teach(X, Y)
+    taught = [p.grad is not None for p in blocks.parameters()]
+    assert taught == [False] * (len(taught) - 2) + [True] * 2
+
+
+def test_a_transformer_learns_by_light_and_its_ledger_says_what_that_took():
+    x = torch.arange(40).reshape(4, 10) * 3 % 11
+    y = torch.roll(x, -1, 1)
+    blocks = hwloop.torch.Blocks(tokens(), x, TernaryDFA(), partial(OPU, signed=False), seed=1)
+    assert blocks.widths == [8, 8, 8]
+    optimizer = torch.optim.Adam(blocks.parameters(), lr=0.01)
+    losses = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        losses.append(blocks.teach(x, y))
+        optimizer.step()
+    assert losses[-1] < 0.7 * losses[0]
+    assert all(p.grad.abs().sum() > 0 for p in blocks.blocks[0].parameters())
+    [(step, tally)] = blocks.ledger.steps.items()
+    assert (tally.times, step.samples) == (30, 4)
+    light = [op for op in step.ops if op.device == "feedback"]
+    assert [(op.verb, op.batch) for op in light] == [("MULTIPLY", 2 * 40)]
+    assert dict(step.after)["feedback"] == ("error",)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: hwloop.torch.Blocks(perceptron(), X, DRTP()), "by DFA of any kind or by Frozen"),
+        (lambda: hwloop.torch.Blocks(perceptron(), X, DFA()), "DFA takes a feedback device"),
+        (lambda: hwloop.torch.Blocks(perceptron()[:1], X), "blocks takes two or more, got 1"),
+        (
+            lambda: hwloop.torch.Blocks(
+                [nn.Flatten(0), nn.Unflatten(0, (4, 6)), nn.Linear(6, 3)], X, DFA(), Ideal
+            ),
+            "block 1 leaves (24,), which does not hold 4 rows alike",
+        ),
+    ],
+)
+def test_what_makes_no_blocks_is_refused(make, says):
+    with pytest.raises(ValueError) as said:  # noqa: PT011
+        make()
+    assert says in str(said.value)
