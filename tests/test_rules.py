@@ -507,3 +507,28 @@ def test_an_opu_carries_whatever_is_only_multiplied_and_refuses_the_rest():
         assert all(d.needs == Can.MULTIPLY for d in feedback)
     with pytest.raises(Unable, match="feedback/2 needs PROGRAM; OPU can MULTIPLY"):
         placed(FeedbackAlignment(signs="uniform"), feedback=OPU)
+
+
+@pytest.mark.filterwarnings("ignore")  # BioTorch's hooks are deprecated
+def test_dfa_has_biotorch_s_gradients():
+    pytest.importorskip("biotorch", reason="pip install --no-deps biotorch")
+    from biotorch.module.biomodule import BioModule
+
+    x, target = batch(DENSE)
+    on = placed(DFA(optimizer=ONE))
+    layers = []
+    for k, (n_out, n_in) in enumerate(((9, 12), (7, 9), (4, 7)), 1):
+        layers += [torch.nn.Linear(n_in, n_out), torch.nn.Tanh()]
+        layers[-2].weight.data = torch.tensor(on[f"weight/{k}"].matrix())
+        layers[-2].bias.data = torch.tensor(on.digital[f"bias/{k}"])
+    theirs = BioModule(torch.nn.Sequential(*layers[:-1]), mode="dfa", output_dim=4)
+    linear = [m for m in theirs.modules() if hasattr(m, "weight_backward")]
+    b = torch.tensor(on["feedback"].matrix())
+    linear[1].weight_backward.data, linear[2].weight_backward.data = b[:9].T, b[9:].T
+    wanted = torch.tensor(target.argmax(1))
+    said = theirs(torch.tensor(x), wanted, F.cross_entropy)
+    F.cross_entropy(said, wanted).backward()
+    moved = changes(DFA(optimizer=ONE), on, x, target)
+    for k, layer in enumerate(linear, 1):
+        np.testing.assert_allclose(moved[f"weight/{k}"], layer.weight.grad.numpy(), atol=1e-6)
+        np.testing.assert_allclose(moved[f"bias/{k}"], layer.bias.grad.numpy(), atol=1e-6)
