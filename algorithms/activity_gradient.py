@@ -60,7 +60,7 @@ class ActivityGradient(Algorithm):
             layer = network.layers[k - 1]
             with on.ledger.stage(f"update/{k}", after=("slope",)):
                 on.host.count("SCALE", len(u), u.shape[0] * u.shape[1])
-                units = u.reshape(len(slope), layer.width_out) * slope[:, None]
+                units = u.reshape(len(slope), layer.rows_per_sample * layer.n_out) * slope[:, None]
                 delta = units.reshape(len(u), layer.n_out)
                 self.update(on, k, delta, passed.inputs[k - 1], samples, rate)
         teach_output(self, on, passed, error, samples, rate)

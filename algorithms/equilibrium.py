@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..devices import Can
-from ..mappings import Demand, Graph, Network, Placement
+from ..mappings import Convolution, Demand, Graph, Network, Placement
 from .base import Algorithm, Pass
 from .losses import MeanSquare
 
@@ -49,6 +49,8 @@ class EquilibriumPropagation(Algorithm):
     def demands(self, network: Network) -> Sequence[Demand]:
         if any(isinstance(layer, Graph) for layer in network.layers):
             raise ValueError("equilibrium takes dense and convolutional layers, no graph's")
+        if any(isinstance(layer, Convolution) and layer.pool > 1 for layer in network.layers):
+            raise ValueError("equilibrium takes convolutions without pooling: pool = 1")
         if not isinstance(self.loss, MeanSquare):
             raise ValueError('loss takes "mean_square" for equilibrium: the pull is its slope')
         also = [Can(0), *[Can.TRANSPOSE] * len(network.hidden)]

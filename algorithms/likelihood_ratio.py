@@ -56,7 +56,9 @@ class LikelihoodRatio(Algorithm):
             before = (f"forward/{k}",)
             for pair in range(self.pairs):
                 score, noise, before = self._score(on, passed, k, pair, before)
-                units = noise.reshape(len(score), layer.width_out) * score[:, None]
+                units = (
+                    noise.reshape(len(score), layer.rows_per_sample * layer.n_out) * score[:, None]
+                )
                 delta = delta + units.reshape(len(z), layer.n_out)
             with on.ledger.stage(f"update/{k}", after=before):
                 on.host.count("SCALE", len(z), self.pairs * z.shape[0] * z.shape[1])

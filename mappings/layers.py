@@ -97,7 +97,11 @@ class Dense(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Convolution(Layer):
-    """A kernel over the pixels of an image whose units are ordered (height, width, channel)."""
+    """A kernel over the pixels of an image whose units are ordered (height, width, channel).
+
+    With `pool` the activated image is averaged over windows of that side; what is left of a row or
+    column of windows is dropped.
+    """
 
     height: int
     width: int
@@ -106,16 +110,22 @@ class Convolution(Layer):
     kernel: int
     stride: int = 1
     padding: int = 0
+    pool: int = 1
 
     @property
     def height_out(self) -> int:
-        """Rows of the output image."""
+        """Rows of the convolved image, before pooling."""
         return (self.height + 2 * self.padding - self.kernel) // self.stride + 1
 
     @property
     def across_out(self) -> int:
-        """Columns of the output image."""
+        """Columns of the convolved image, before pooling."""
         return (self.width + 2 * self.padding - self.kernel) // self.stride + 1
+
+    @property
+    def image_out(self) -> tuple[int, int, int]:
+        """The image that is left: rows, columns, channels."""
+        return self.height_out // self.pool, self.across_out // self.pool, self.channels_out
 
     @property
     def width_in(self) -> int:
@@ -123,7 +133,8 @@ class Convolution(Layer):
 
     @property
     def width_out(self) -> int:
-        return self.rows_per_sample * self.channels_out
+        down, across, channels = self.image_out
+        return down * across * channels
 
     @property
     def n_in(self) -> int:
@@ -136,6 +147,26 @@ class Convolution(Layer):
     @property
     def rows_per_sample(self) -> int:
         return self.height_out * self.across_out
+
+    def scatter(self, rows: Any) -> Any:
+        if self.pool == 1:
+            return rows.reshape(-1, self.width_out)
+        down, across, channels = self.image_out
+        image = rows.reshape(-1, self.height_out, self.across_out, channels)
+        image = image[:, : down * self.pool, : across * self.pool]
+        windows = image.reshape(-1, down, self.pool, across, self.pool, channels)
+        return windows.mean((2, 4)).reshape(-1, self.width_out)
+
+    def scatter_adjoint(self, h: Any) -> Any:
+        if self.pool == 1:
+            return h.reshape(-1, self.n_out)
+        down, across, channels = self.image_out
+        spread = _zeros(h, len(h), self.height_out, self.across_out, channels)
+        windows = h.reshape(-1, down, 1, across, 1, channels) / self.pool**2
+        windows = windows + _zeros(h, 1, 1, self.pool, 1, self.pool, 1)
+        image = windows.reshape(-1, down * self.pool, across * self.pool, channels)
+        spread[:, : down * self.pool, : across * self.pool] = image
+        return spread.reshape(-1, self.n_out)
 
     def _window(self, i: int, j: int) -> tuple[slice, slice, slice]:
         down = slice(i, i + self.stride * (self.height_out - 1) + 1, self.stride)

@@ -53,12 +53,13 @@ class Network:
 
 @dataclass(frozen=True)
 class Convolve:
-    """A convolution to come: its channels, kernel (pixels), stride and padding."""
+    """A convolution to come: its channels, kernel (pixels), stride, padding and pooling."""
 
     channels: int
     kernel: int = 3
     stride: int = 1
     padding: int = 0
+    pool: int = 1
 
 
 def build(
@@ -88,7 +89,7 @@ def build(
                 )
             layer: Layer = _convolution(k, item, image, activation)
             assert isinstance(layer, Convolution)
-            image = (layer.height_out, layer.across_out, layer.channels_out)
+            image = layer.image_out
         else:
             if item < 1:
                 raise ValueError(f"layer {k} takes a width from 1, got {item}")
@@ -110,17 +111,17 @@ def _convolution(
     k: int, item: Convolve, image: tuple[int, ...], activation: Activation
 ) -> Convolution:
     height, width, channels = image
-    if item.channels < 1 or item.kernel < 1 or item.stride < 1 or item.padding < 0:
+    if min(item.channels, item.kernel, item.stride, item.pool) < 1 or item.padding < 0:
         raise ValueError(
-            f"layer {k}: channels, kernel and stride take whole numbers from 1, padding from 0, "
-            f"got {item}"
+            f"layer {k}: channels, kernel, stride and pool take whole numbers from 1, padding "
+            f"from 0, got {item}"
         )
     if min(height, width) + 2 * item.padding < item.kernel:
         raise ValueError(
             f"layer {k}: a kernel of {item.kernel} does not fit an image of {height} x {width} "
             f"with padding {item.padding}"
         )
-    return Convolution(
+    layer = Convolution(
         height=height,
         width=width,
         channels_in=channels,
@@ -128,5 +129,12 @@ def _convolution(
         kernel=item.kernel,
         stride=item.stride,
         padding=item.padding,
+        pool=item.pool,
         activation=activation,
     )
+    if 0 in layer.image_out:
+        raise ValueError(
+            f"layer {k}: pooling by {item.pool} leaves nothing of {layer.height_out} x "
+            f"{layer.across_out}"
+        )
+    return layer

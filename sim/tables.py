@@ -53,6 +53,7 @@ class ConvolutionTable(Table):
     kernel: Positive = 3
     stride: Positive = 1
     padding: Annotated[int, Field(ge=0, le=10**6)] = 0
+    pool: Positive = 1
 
 
 def _kind(item: Any) -> str:

@@ -76,6 +76,10 @@ def autograd(on: Placement, x, target, loss: str, mask=None) -> tuple[float, dic
                 h = torch.tensor(layer.adjacency.toarray(), dtype=torch.float64) @ h
             z = h @ p[f"weight/{k}"].T + p[f"bias/{k}"]
         h = z if layer.activation == "identity" else getattr(torch, layer.activation)(z)
+        if getattr(layer, "pool", 1) > 1:
+            image = h.reshape(len(x), layer.height_out, layer.across_out, -1).permute(0, 3, 1, 2)
+            pooled = torch.nn.functional.avg_pool2d(image, layer.pool)
+            h = pooled.permute(0, 2, 3, 1).reshape(len(x), -1)
     t = torch.tensor(target, dtype=torch.float64)
     if loss == "cross_entropy":
         each = -(torch.log_softmax(h, 1) * t).sum(1)
@@ -93,6 +97,7 @@ NETWORKS = {
     "sigmoid": build((12,), 4, [9], "sigmoid"),
     "linear": build((12,), 4, []),
     "convolution": build((6, 6, 2), 4, [Convolve(3, 3, 2, 1), Convolve(2, 2), 8], "tanh"),
+    "pooling": build((9, 7, 2), 4, [Convolve(3, 2, pool=3), Convolve(2, 2), 8], "tanh"),
     "graph": build(
         (5,), 3, [6, 6], adjacency=csr_array(np.float32(0.3) * (rng.random((10, 10)) < 0.5))
     ),

@@ -27,7 +27,8 @@ convolutions = st.builds(
     kernel=st.integers(1, 4),
     stride=st.integers(1, 3),
     padding=st.integers(0, 2),
-)
+    pool=st.integers(1, 2),
+).filter(lambda layer: 0 not in layer.image_out)
 layers = st.one_of(
     convolutions,
     st.builds(Dense, inputs=st.integers(1, 9), outputs=st.integers(1, 9)),
@@ -68,7 +69,8 @@ def test_convolution_is_torchs(layer):
         torch.as_tensor(w).permute(0, 3, 1, 2),
         stride=layer.stride,
         padding=layer.padding,
-    ).permute(0, 2, 3, 1)
+    )
+    theirs = torch.nn.functional.avg_pool2d(theirs, layer.pool).permute(0, 2, 3, 1)
     np.testing.assert_allclose(ours, theirs.reshape(2, -1).numpy(), atol=1e-10)
     tensor = layer.gather(torch.as_tensor(x).reshape(2, -1))
     np.testing.assert_array_equal(tensor.numpy(), layer.gather(x.reshape(2, -1)))
@@ -99,7 +101,8 @@ def test_spread_carries_an_error_through_the_graph_alone():
         ((16,), [Convolve(4)], "layer 1 is a convolution and takes an image"),
         ((8, 8, 1), [5, Convolve(4)], "layer 2 is a convolution and takes an image"),
         ((2, 8, 1), [Convolve(4)], "a kernel of 3 does not fit an image of 2 x 8"),
-        ((8, 8, 1), [Convolve(0)], "channels, kernel and stride take whole numbers from 1"),
+        ((8, 8, 1), [Convolve(2, 3, pool=7)], "pooling by 7 leaves nothing of 6 x 6"),
+        ((8, 8, 1), [Convolve(0)], "channels, kernel, stride and pool take whole numbers from 1"),
         ((8,), [0], "layer 1 takes a width from 1, got 0"),
     ],
 )

@@ -430,12 +430,20 @@ def settled(rule: str) -> Algorithm:
     return RULES[rule](**more.get(rule, {}))
 
 
+POOLING = build((9, 7, 2), 4, [Convolve(3, 2, pool=3), Convolve(2, 2), 8])
+
+
 @pytest.mark.parametrize("rule", sorted(RULES))
 @pytest.mark.parametrize("weight", [Ideal, TorchMatrix], ids=["numpy", "torch"])
-def test_every_rule_runs_on_convolutions(rule, weight):
+@pytest.mark.parametrize("network", [CONVOLUTION, POOLING], ids=["strides", "pooling"])
+def test_every_rule_runs_on_convolutions(rule, weight, network):
     algorithm = settled(rule)
-    on = placed(algorithm, CONVOLUTION, weight=weight)
-    x, target = (on.array(a) for a in batch(CONVOLUTION))
+    if rule == "equilibrium" and network is POOLING:
+        with pytest.raises(ValueError, match="convolutions without pooling"):
+            algorithm.demands(network)
+        return
+    on = placed(algorithm, network, weight=weight)
+    x, target = (on.array(a) for a in batch(network))
     with on.ledger.step("train", samples=10):
         assert np.isfinite(algorithm.step(on, x, target))
     assert said(algorithm, on, x).shape == (10, 4)
