@@ -53,7 +53,7 @@ class LikelihoodRatio(Algorithm):
         for k, layer in enumerate(network.hidden, 1):
             z = passed.sums[k - 1]
             delta: Any = 0.0
-            before = (f"forward/{k}",)
+            before: tuple[str, ...] = (f"forward/{k}",)
             for pair in range(self.pairs):
                 score, noise, before = self._score(on, passed, k, pair, before)
                 units = (

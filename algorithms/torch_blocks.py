@@ -108,7 +108,7 @@ class Blocks(nn.Module):
         with self.ledger.stage("error", after=("forward",)):
             self.on.host.count("ERROR", len(flat), 4 * flat.shape[0] * flat.shape[1])
             loss = nn.functional.cross_entropy(flat, target.reshape(-1))
-            loss.backward()
+            torch.autograd.backward(loss)
         if isinstance(self.rule, DFA):
             rows = len(flat)
             error = scores.grad.reshape(flat.shape) * rows
@@ -119,7 +119,7 @@ class Blocks(nn.Module):
                 part = projected[:, start : start + width]
                 start += 0 if self.rule.shared else width
                 if out.requires_grad:
-                    out.backward(part.reshape(out.shape) / rows)
+                    torch.autograd.backward(out, part.reshape(out.shape) / rows)
         return float(loss.detach())
 
     def _outputs(self, x: Any, detached: bool = True) -> list[Any]:

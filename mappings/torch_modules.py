@@ -37,7 +37,7 @@ class _Multiply(torch.autograd.Function):
         return held.device.multiply(x)
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Any) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, *slopes: Any) -> Any:
         (y,) = slopes
         (x,) = ctx.saved_tensors
         held: Held = ctx.held
@@ -48,6 +48,10 @@ class _Multiply(torch.autograd.Function):
             above = y.T @ x
             held.passed.append((y.detach(), x.detach()))
         return below, above, None
+
+
+def _multiply(x: Any, weight: Any, held: Held) -> Any:
+    return _Multiply.apply(x, weight, held)  # type: ignore[no-untyped-call]
 
 
 @dataclass(eq=False)
@@ -106,7 +110,7 @@ class DeviceLinear(nn.Module):
         """Return the layer's output."""
         self.held.tell(self.weight)
         rows = x.reshape(-1, x.shape[-1])
-        y = _Multiply.apply(rows, self.weight, self.held)
+        y = _multiply(rows, self.weight, self.held)
         y = y.reshape(*x.shape[:-1], y.shape[-1])
         return y if self.bias is None else y + self.bias
 
@@ -132,7 +136,7 @@ class DeviceConv2d(nn.Module):
         patches = nn.functional.unfold(x, **self.geometry)
         batch, n_in, places = patches.shape
         rows = patches.transpose(1, 2).reshape(-1, n_in)
-        y = _Multiply.apply(rows, self.weight.reshape(len(self.weight), -1), self.held)
+        y = _multiply(rows, self.weight.reshape(len(self.weight), -1), self.held)
         if self.bias is not None:
             y = y + self.bias
         g = self.geometry

@@ -145,14 +145,14 @@ def _places(experiment: Experiment, demands: Sequence[Demand]) -> list[str]:
             said = unknown("place", key, wanted)
             raise experiment.at.bad((key,), f"{said}; that is what the algorithm demands here")
     for demand in demands:
-        key = demand.served_by(experiment.places)
-        if key is None:
+        served = demand.served_by(experiment.places)
+        if served is None:
             continue
-        cls = CATALOGUE[experiment.places[key]["device"]]
+        cls = CATALOGUE[experiment.places[served]["device"]]
         if missing := demand.needs & ~cls.can:
             able = [name for name, one in CATALOGUE.items() if not demand.needs & ~one.can]
             raise experiment.at.bad(
-                (key, "device"),
+                (served, "device"),
                 f"{demand.name} needs {words(missing)}; {cls.__name__} can {words(cls.can)}; "
                 f"able are: {', '.join(able)}",
             )

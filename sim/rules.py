@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from functools import partial
+from typing import Any
 
 import numpy as np
 from rich.markup import escape
@@ -84,14 +86,13 @@ def formula(of: Callable[[int], int]) -> str:
 
 def _made(cls: type[Algorithm]) -> Algorithm:
     """Return a rule that runs on the network of tanh layers that is looked at."""
-    more: dict[str, float] = {}
-    if "threshold" in {f.name for f in fields(cls)}:
-        more["threshold"] = 0.5
+    usual: Any = cls
+    made = usual(threshold=0.5) if "threshold" in {f.name for f in fields(cls)} else usual()
     try:
-        algorithm = cls(**more)
-        algorithm.demands(build((12,), 4, [9]))
+        made.demands(build((12,), 4, [9]))
     except ValueError:
-        return cls(loss=MeanSquare(), **more)
+        made = usual(loss=MeanSquare())
+    algorithm: Algorithm = made
     return algorithm
 
 
@@ -100,9 +101,13 @@ def _calls(algorithm: Algorithm) -> list[str]:
     for key, deep in algorithm.calls(DEPTHS[-1]).items():
         if deep:
             role, verb = key.split()
-            count = formula(lambda depth, key=key: algorithm.calls(depth).get(key, 0))
+            count = formula(partial(_count, algorithm, key))
             found.append(f"{role} {verb.lower()}: {count}")
     return found
+
+
+def _count(algorithm: Algorithm, key: str, depth: int) -> int:
+    return algorithm.calls(depth).get(key, 0)
 
 
 def _needs(algorithm: Algorithm) -> dict[str, Can]:
