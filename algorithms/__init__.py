@@ -1,6 +1,7 @@
 """Algorithms: what is learned, step by step."""
 
 from .activity_gradient import ActivityGradient
+from .apollo import Apollo
 from .backprop import Backprop
 from .base import Algorithm, Pass
 from .cascaded_forward import CascadedForward
@@ -14,7 +15,7 @@ from .frozen import Frozen
 from .likelihood_ratio import LikelihoodRatio
 from .losses import LOSSES, Loss, MeanSquare, SoftmaxCrossEntropy
 from .mono_forward import MonoForward
-from .optimizers import OPTIMIZERS, SGD, Adam, Optimizer
+from .optimizers import SGD, Adam, Optimizer
 from .pepita import PEPITA
 from .scalable_ff import ScalableForwardForward
 from .sign_dfa import SignDFA
@@ -46,10 +47,14 @@ RULES: dict[str, type[Algorithm]] = {
 }
 """Every algorithm by the name a file gives it."""
 
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "apollo": Apollo}
+"""Every optimizer by the name a file gives it."""
+
 __all__ = [
     "ActivityGradient",
     "Adam",
     "Algorithm",
+    "Apollo",
     "Backprop",
     "CascadedForward",
     "DFA",

@@ -70,7 +70,9 @@ class Algorithm(abc.ABC):
         return True
 
     def weights(self, network: Network, also: Sequence[Can] = ()) -> list[Demand]:
-        """Return a demand for the weights of every layer; `also` adds abilities by layer.
+        """Return a demand for the weights of every layer, then those of the optimizer.
+
+        `also` adds abilities by layer.
 
         Weights start Gaussian with a variance of 1 / n_in [LeCun et al., "Efficient BackProp",
         1998], or 2 / n_in under relu [He et al. 2015].
@@ -97,7 +99,8 @@ class Algorithm(abc.ABC):
             gain = 2.0 if layer.activation == "relu" else 1.0
             spread = (gain / layer.n_in) ** 0.5
             demands.append(Demand(f"weight/{k}", layer.n_out, layer.n_in, needs, spread))
-        return demands
+        trained = [d for k, d in enumerate(demands, 1) if self.trains(k, network)]
+        return [*demands, *self.optimizer.demands(trained)]
 
     def releases(self, on: Placement, sampling: str, rate: float) -> tuple[Release, ...]:
         """Return what each training step lets out under noise; nothing where nothing is promised.

@@ -61,7 +61,10 @@ class CascadedForward(Algorithm):
         needs = Can.MULTIPLY | Can.PROGRAM
         if not closed:
             needs |= self.optimizer.needs
-        found = [*self.weights(network, also), *heads(network, needs)]
+        more = heads(network, needs)
+        found = [*self.weights(network, also), *more]
+        if not closed:
+            found += self.optimizer.demands(more)
         return [*found, *(feedback(network) if self.blocks == "dfa" else [])]
 
     def calls(self, depth: int) -> Mapping[str, int]:

@@ -43,7 +43,8 @@ class ForwardForward(Algorithm):
                 f"forward_forward writes the label over the first {last.width_out} features, and "
                 f"the data has {first.width_in}"
             )
-        return self.weights(network)[:-1]
+        unused = f"weight/{network.depth}"
+        return [d for d in self.weights(network) if d.name != unused]
 
     def calls(self, depth: int) -> Mapping[str, int]:
         return {"weight MULTIPLY": depth - 1, "weight UPDATE": depth - 1}

@@ -27,7 +27,8 @@ class MonoForward(Algorithm):
         hidden = len(network.hidden)
         also = [*[Can(0)] * hidden, Can.TRANSPOSE if hidden else Can(0)]
         needs = Can.MULTIPLY | Can.TRANSPOSE | Can.PROGRAM | self.optimizer.needs
-        return [*self.weights(network, also), *heads(network, needs)]
+        more = heads(network, needs)
+        return [*self.weights(network, also), *more, *self.optimizer.demands(more)]
 
     def calls(self, depth: int) -> Mapping[str, int]:
         heads = max(depth - 2, 0)

@@ -7,14 +7,14 @@ one, the host forms the gradient, keeps the weights digitally, and writes them w
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..devices import Can
-from ..devices.arrays import namespace
-from ..mappings import Placement
+from ..mappings import Demand, Placement
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,10 @@ class Optimizer(abc.ABC):
     @abc.abstractmethod
     def needs(self) -> Can:
         """What a device must be able to do for its matrix to learn."""
+
+    def demands(self, weights: Sequence[Demand]) -> Sequence[Demand]:
+        """Return the matrices that the optimizer itself works with, for these that it changes."""
+        return []
 
     @abc.abstractmethod
     def change(
@@ -50,7 +54,7 @@ class SGD(Optimizer):
     momentum: float = 0.0
 
     def __post_init__(self) -> None:
-        _positive("rate", self.rate)
+        positive("rate", self.rate)
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum takes a number from 0 to below 1, got {self.momentum}")
 
@@ -97,8 +101,8 @@ class Adam(Optimizer):
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        _positive("rate", self.rate)
-        _positive("epsilon", self.epsilon)
+        positive("rate", self.rate)
+        positive("epsilon", self.epsilon)
         for name, beta in (("beta1", self.beta1), ("beta2", self.beta2)):
             if not 0 <= beta < 1:
                 raise ValueError(f"{name} takes a number from 0 to below 1, got {beta}")
@@ -112,18 +116,19 @@ class Adam(Optimizer):
     ) -> None:
         w = digital_copy(on, name)
         g = on.host.gradient(delta, rows, scale, into=_memory(on, f"gradient/{name}", w))
-        self._step(on, name, w, g, rate)
+        self.move(on, name, w, g, rate)
         on[name].program(w)
 
     def descend(self, on: Placement, name: str, gradient: Any, rate: float) -> None:
         w = digital_copy(on, name)
-        self._step(on, name, w, gradient, rate)
+        self.move(on, name, w, gradient, rate)
         on[name].program(w)
 
     def shift(self, on: Placement, name: str, gradient: Any, rate: float) -> None:
-        self._step(on, name, on.digital[name], gradient, rate)
+        self.move(on, name, on.digital[name], gradient, rate)
 
-    def _step(self, on: Placement, name: str, w: Any, g: Any, rate: float) -> None:
+    def move(self, on: Placement, name: str, w: Any, g: Any, rate: float) -> None:
+        """Take a step of w along g, both of one shape; the moments are remembered by `name`."""
         m, v = _memory(on, f"mean/{name}", w), _memory(on, f"square/{name}", w)
         time = on.digital.setdefault(f"time/{name}", np.zeros(1, np.int64))
         time[0] += 1
@@ -140,18 +145,18 @@ def digital_copy(on: Placement, name: str) -> Any:
     return on.digital[key]
 
 
-def _memory(on: Placement, name: str, like: Any) -> Any:
-    """Return the array kept under `name`, zeros of the shape of `like` at first."""
+def memory(on: Placement, name: str, shape: tuple[int, ...]) -> Any:
+    """Return the float32 array kept under `name`, zeros at first."""
     if name not in on.digital:
-        xp = namespace(like)
-        on.digital[name] = xp.zeros_like(like)
+        on.digital[name] = on.array(np.zeros(shape, np.float32))
     return on.digital[name]
 
 
-def _positive(name: str, value: float) -> None:
+def _memory(on: Placement, name: str, like: Any) -> Any:
+    return memory(on, name, tuple(like.shape))
+
+
+def positive(name: str, value: float) -> None:
+    """Raise ValueError where a setting is no finite number above 0."""
     if not 0 < value < float("inf"):
         raise ValueError(f"{name} takes a finite number above 0, got {value}")
-
-
-OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam}
-"""Every optimizer by the name a file gives it."""

@@ -41,7 +41,9 @@ class ScalableForwardForward(Algorithm):
             Demand(f"head/{k}", classes, a.n_out, needs, a.n_out**-0.5, like="weight")
             for k, a in enumerate(network.hidden, 1)
         ]
-        return [*self.weights(network)[:-1], *heads]
+        unused = f"weight/{network.depth}"
+        found = [d for d in self.weights(network) if d.name != unused]
+        return [*found, *heads, *self.optimizer.demands(heads)]
 
     def calls(self, depth: int) -> Mapping[str, int]:
         hidden = depth - 1

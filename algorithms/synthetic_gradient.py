@@ -40,7 +40,7 @@ class SyntheticGradient(Algorithm):
             Demand(f"head/{k}", a.width_out, a.width_out + classes, needs, 0.0, like="weight")
             for k, a in enumerate(network.hidden, 1)
         ]
-        return [*self.weights(network, also), *models]
+        return [*self.weights(network, also), *models, *self.optimizer.demands(models)]
 
     def calls(self, depth: int) -> Mapping[str, int]:
         return {

@@ -31,7 +31,7 @@ from .tables import (
 
 __all__ = ["BadInput", "Experiment", "default_text", "parse", "read"]
 
-ROLES = ("weight", "feedback", "head", "direction")
+ROLES = ("weight", "feedback", "head", "direction", "projection")
 MAIN = "main"
 """What the arm is called that the file itself describes."""
 _TABLES: dict[str, type[Table]] = {
