@@ -11,6 +11,7 @@ from .ledger import Count, Ledger, Op, Step
 from .matrix_engine import MatrixEngine
 from .opu import OPU
 from .pulsed_crossbar import PulsedCrossbar
+from .random_crossbar import RandomCrossbar
 from .seeds import Seed
 from .torch_matrix import TorchMatrix
 
@@ -23,6 +24,7 @@ CATALOGUE: dict[str, type[Device]] = {
     "matrix_engine": MatrixEngine,
     "opu": OPU,
     "pulsed_crossbar": PulsedCrossbar,
+    "random_crossbar": RandomCrossbar,
     "torch": TorchMatrix,
 }
 """Every device by the name a file gives it; the conformance tests run on all of them."""
@@ -40,6 +42,7 @@ __all__ = [
     "Op",
     "OpticalFeatures",
     "PulsedCrossbar",
+    "RandomCrossbar",
     "Seed",
     "Step",
     "TorchMatrix",

@@ -192,7 +192,7 @@ def arrays(name: str, blob: bytes) -> Raw:
 
     Labels are whole numbers, each of 0 .. n_classes - 1 present. Raises ValueError else.
     """
-    held = _npz(name, blob, ("x", "y"))
+    held = npz(name, blob, ("x", "y"))
     x, y = held["x"], held["y"]
     if x.dtype.kind not in "buif" or x.ndim not in (2, 3, 4) or x.size == 0:
         raise ValueError(
@@ -222,7 +222,8 @@ def arrays(name: str, blob: bytes) -> Raw:
     return in_order(x, y, shape, tuple(str(k) for k in present), 0)
 
 
-def _npz(name: str, blob: bytes, needed: tuple[str, ...]) -> dict[str, Array]:
+def npz(name: str, blob: bytes, needed: tuple[str, ...]) -> dict[str, Array]:
+    """Return the arrays called `needed` of an npz. Raises ValueError where it is none, or cut."""
     try:
         with np.load(io.BytesIO(blob), allow_pickle=False) as file:
             missing = [key for key in needed if key not in file]
@@ -238,7 +239,7 @@ def planetoid(blobs: Blobs, classes: tuple[str, ...]) -> Raw:
     """Return a citation graph: every node is a row, the parts are the authors' masks."""
     part = ("train_mask", "test_mask", "val_mask")
     feat = ("feat_indptr", "feat_indices", "feat_data", "feat_shape")
-    held = _npz(*blobs[0], ("edge_index", "labels", *part, *feat))
+    held = npz(*blobs[0], ("edge_index", "labels", *part, *feat))
     indptr, indices, data, shape = (held[key] for key in feat)
     x = np.zeros(tuple(shape), np.float64)
     x[np.repeat(np.arange(len(x)), np.diff(indptr)), indices] = data
