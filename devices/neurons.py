@@ -33,7 +33,7 @@ class Neurons:
         self.n, self.name, self.ledger = n, name, ledger
         self.decay, self.threshold = decay, threshold
         settings = (("decay", decay), ("threshold", threshold))
-        ledger.install(name, Installed("Neurons", technology, name, n, n, settings))
+        ledger.install(name, Installed("Neurons", technology, technology, n, n, settings))
 
     def step(self, v: Array, current: Array) -> Array:
         """Advance v (rows, n) by one step in place; return the spikes (rows, n), 0 or 1."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,13 +11,9 @@ import numpy as np
 from .arrays import Array
 from .base import Can, Device
 from .converters import range_of
-from .crossbar_cost import Tiles, cost_of
 from .ledger import Count
 from .seeds import Draw
 from .technology import load
-from .weight_mapping import WeightMapping
-
-PAIR = WeightMapping("differential", 1, 0)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -68,11 +65,12 @@ class RandomCrossbar(Device):
             got = getattr(self, field)
             return int(technology.parameter(parameter)) if got is None else int(got)
 
-        columns = size("tile_columns", "columns")
-        if columns < PAIR.cells:
+        rows, columns = size("tile_rows", "rows"), size("tile_columns", "columns")
+        if columns < 2:
             raise ValueError(f"{self.name}: one weight takes 2 columns, and an array has {columns}")
-        rows, sharing = size("tile_rows", "rows"), size("columns_per_adc", "columns_per_adc")
-        self._tiles = Tiles(self.n_out, self.n_in, rows, columns // PAIR.cells, False, sharing)
+        self._blocks = [slice(k, min(k + rows, self.n_in)) for k in range(0, self.n_in, rows)]
+        self._across = math.ceil(self.n_out / (columns // 2))
+        self._turns = min(size("columns_per_adc", "columns_per_adc"), columns // 2, self.n_out)
         pristine = technology.parameter("g_pristine") / technology.parameter("g_broken")
         cells = self._cells(pristine)
         w = cells[0] - cells[1]
@@ -81,12 +79,11 @@ class RandomCrossbar(Device):
         self._variance = np.ascontiguousarray(((relative * cells) ** 2).sum(axis=0).T)
         self._load = cells.sum(axis=(0, 1), dtype=np.float32)
         self._gain = np.float32(self._std() / self._std_of_pair(pristine))
-        blocks = self._tiles.blocks(True)
-        found = [range_of(w[:, lines], per_column=False)[0] for lines, _ in blocks]
+        found = [range_of(w[:, lines], per_column=False)[0] for lines in self._blocks]
         if self.adc_range is not None:
             found = [np.float32(self.adc_range) for _ in found]
         self._top = float(2 ** (self.adc_bits - 1) - 1) if self.adc_bits else 0.0
-        self._lsb = [f / np.float32(self._top) if self._top else np.float32(1) for f in found]
+        self._lsb = [float(f) / self._top if self._top else 1.0 for f in found]
         self._steps = 2 ** (self.dac_bits - 1) - 1 if self.dac_bits else 0
 
     def _check(self) -> None:
@@ -138,37 +135,46 @@ class RandomCrossbar(Device):
     def matrix(self) -> Array:
         return np.ascontiguousarray(self._w.T * self._gain)
 
-    def _multiply(self, x: Array, draw: Draw) -> Array:
-        from .kernels.crossbar import convert, drive
-        from .kernels.normal import normals
-        from .kernels.spiking import gather
+    def _drives(self, x: Array) -> tuple[Array, Array]:
+        """Return what a full drive of each row counts (rows,), and the drives from -1 to 1."""
+        full = np.abs(x).max(axis=1) if self.input_range is None else np.float32(self.input_range)
+        full = np.broadcast_to(np.where(full == 0, np.float32(1), full), len(x)).copy()
+        drives = np.clip(x / full[:, None], -1, 1)
+        if self._steps:
+            drives = np.rint(drives * np.float32(self._steps)) / np.float32(self._steps)
+        return full, drives
 
-        x = x.astype(np.float32, copy=False)
-        rows, n = len(x), self.n_out
-        factor, drives = np.empty(rows, np.float32), np.empty(x.shape, np.float32)
-        drive(x, self.input_range or 0.0, self._steps, factor, drives)
-        current, spread = np.empty((rows, n), np.float32), np.empty((rows, n), np.float32)
-        out, z = np.zeros((rows, n), np.float32), np.empty((0, n), np.float32)
-        unit, offset = np.ones(n, np.float32), np.zeros(n, np.float32)
+    def _multiply(self, x: Array, draw: Draw) -> Array:
+        from .kernels.normal import normals
+        from .kernels.spiking import convert, gather
+
+        full, drives = self._drives(x.astype(np.float32, copy=False))
+        shape = len(x), self.n_out
+        current, variance = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        out, z = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         key, read, driven, conversions = draw.key(), 0.0, 0, 0
-        for block, (lines, _) in enumerate(self._tiles.blocks(True)):
+        for block, lines in enumerate(self._blocks):
             part = np.ascontiguousarray(drives[:, lines])
-            w, variance = self._w[lines], self._variance[lines]
-            read += gather(part, w, variance, self._load[lines], current, spread)
+            read += gather(
+                part, self._w[lines], self._variance[lines], self._load[lines], current, variance
+            )
             if self.read_noise:
-                z = np.empty((rows, n), np.float32)
-                normals(key, block * rows * n, z.reshape(-1))
+                normals(key, block * z.size, z.reshape(-1))
             lsb = self._lsb[block]
-            gain = unit * (lsb * self._gain)
-            noise = spread if self.read_noise else z
-            convert(current, z, noise, 0.0, unit / lsb, offset, self._top, gain, factor, out)
+            convert(current, variance, z, lsb, self._top, lsb * self._gain, full, out)
             driven += int(np.count_nonzero(part))
             conversions += int(part.any(axis=1).sum())
-        self._tell("dac", driven * self._tiles.across)
+        self._tell("dac", driven * self._across)
         self._tell("cell_read", read)
-        self._tell("adc", conversions * n)
-        self._tell("shift_add", conversions * n)
+        self._tell("adc", conversions * self.n_out)
+        self._tell("shift_add", conversions * self.n_out)
         return out
 
     def _cost(self, verb: Can, batch: int) -> Mapping[str, Count]:
-        return cost_of(verb, batch, 1, self._tiles, PAIR)
+        cells, conversions = 2 * self.n_out * self.n_in, self.n_out * len(self._blocks)
+        return {
+            "dac": Count(batch * self.n_in * self._across, batch),
+            "cell_read": Count(batch * cells, batch),
+            "adc": Count(batch * conversions, batch * self._turns),
+            "shift_add": Count(batch * conversions, batch * self._turns),
+        }

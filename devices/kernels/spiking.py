@@ -52,7 +52,51 @@ def gather_reference(
         x = drives[:, i : i + 1]
         current += x * w[i]
         spread += (x * x) * variance[i]
-    return float(((drives * drives).astype(np.float64) * load).sum())
+    return float((drives * drives * load).sum(dtype=np.float64))
+
+
+@njit(cache=True, error_model="numpy")
+def convert(
+    current: Floats,
+    variance: Floats,
+    noise: Floats,
+    lsb: float,
+    top: float,
+    gain: float,
+    factor: Floats,
+    out: Floats,
+) -> None:
+    """Add what converters read of noisy currents (rows, n) to out (rows, n).
+
+    factor * gain * clip(rint((current + sqrt(variance) * noise) / lsb), -top, top), with standard
+    normals `noise` (rows, n) and factor (rows,). top 0: a converter that neither rounds nor clips.
+    """
+    inverse, bound, unit = np.float32(1.0 / lsb), np.float32(top), np.float32(gain)
+    for r in range(len(current)):
+        line, spread, z, to = current[r], variance[r], noise[r], out[r]
+        weight = unit * factor[r]
+        for k in range(len(line)):
+            code = (line[k] + np.sqrt(spread[k]) * z[k]) * inverse
+            if bound > 0:
+                code = min(max(np.rint(code), -bound), bound)
+            to[k] += code * weight
+
+
+def convert_reference(
+    current: Floats,
+    variance: Floats,
+    noise: Floats,
+    lsb: float,
+    top: float,
+    gain: float,
+    factor: Floats,
+    out: Floats,
+) -> None:
+    """Do what `convert` does, bit for bit."""
+    code = (current + np.sqrt(variance) * noise) * np.float32(1.0 / lsb)
+    if top > 0:
+        code = np.clip(np.rint(code), -np.float32(top), np.float32(top))
+    out += code * (np.float32(gain) * factor)[:, None]
 
 
 @njit(cache=True, error_model="numpy")

@@ -1,0 +1,247 @@
+"""A liquid state machine on random resistive memory: events seen and heard, and what they cost.
+
+    python examples/liquid_state_machine.py                                   the tables
+    python examples/liquid_state_machine.py --figure liquid_state_machine.svg  the sweeps as well
+
+Needs events/ and audio/ in HWLOOP_DATA_DIR. Five minutes on one core, ten with the sweeps.
+"""
+
+import argparse
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from hwloop.algorithms.contrastive import Contrastive, retrieve
+from hwloop.algorithms.readout import READOUTS, held_out, ridge, stratified
+from hwloop.devices import Device, Ledger, MatrixEngine, RandomCrossbar, Seed
+from hwloop.devices.cochlea import Cochlea
+from hwloop.devices.host import Host
+from hwloop.devices.neurons import Neurons
+from hwloop.mappings.liquid import Liquid
+from hwloop.sim.datasets import data_directory
+from hwloop.sim.event_data import nmnist
+from hwloop.sim.files import write
+from hwloop.sim.line_chart import Panel, Series, svg
+from hwloop.sim.pricing import bill, technologies, total_J
+from hwloop.sim.speech_data import spoken_digits
+from hwloop.sim.threads import sharing
+from hwloop.sim.timing import replay_all, total_s
+
+NEURONS = 200
+SEEN, UNSEEN = tuple(range(1, 8)), (8, 9)
+EXACT = {"read_noise": 0.0, "adc_bits": 0}
+SETS = {"N-MNIST": (0.9, 5), "spoken digits": (0.97, 3)}
+"""Decay of the membranes, and how often their counters are read."""
+
+
+def load() -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return events (samples, steps, lines), digits and speakers of both sets."""
+    folder = data_directory()
+    parts = [nmnist(folder / "events/nmnist_1000train_100test.npz", p) for p in ("train", "test")]
+    seen = np.concatenate([part.frames(steps=50, crop=16) > 0 for part in parts])
+    digits = np.concatenate([part.labels for part in parts])
+    speech = spoken_digits(folder / "audio/fsdd_1200.npz")
+    heard = speech.spikes(Cochlea(channels=64), steps=129)
+    return {
+        "N-MNIST": (seen, digits, np.zeros(len(digits), int)),
+        "spoken digits": (heard, speech.labels, speech.speaker),
+    }
+
+
+def liquid(name: str, n_in: int, seed: int, n: int = NEURONS, **settings: float) -> Liquid:
+    """Return a liquid on random cells: one crossbar for the events' synapses and its own."""
+    decay, _ = SETS[name]
+    ledger = Ledger()
+    crossbar = RandomCrossbar(
+        n_out=n, n_in=n_in + n, name="liquid", seed=Seed(seed).child(name), ledger=ledger,
+        scale=1.0, input_range=1.0, dac_bits=0, **settings,
+    )  # fmt: skip
+    return Liquid(crossbar, Neurons(n, decay=decay, threshold=5.0, ledger=ledger))
+
+
+def percent(right: list[np.ndarray]) -> str:
+    """Return the mean of what is right (rows,), run by run, and the standard error of rows."""
+    rows = np.mean(right, axis=0)
+    return f"{100 * rows.mean():.1f} ± {100 * rows.std() / len(rows) ** 0.5:.1f}"
+
+
+def classify(data: dict, seeds: int) -> None:
+    """Print how well digits are told apart, ten folds and several crossbars."""
+    print(f"\n{'accuracy, %':<46}{'crossbar':>13}{'no noise':>13}  share  no liquid")
+    for name, (events, labels, speakers) in data.items():
+        folds = stratified(labels, 10, Seed(0).child("folds").rng())
+        for windows in (1, SETS[name][1]):
+            noisy, clean = (
+                [
+                    liquid(name, events.shape[2], s, **settings).states(events, windows)
+                    for s in range(seeds)
+                ]
+                for settings in ({}, EXACT)
+            )
+            parts = np.array_split(events.astype(np.float32), windows, axis=1)
+            bare = np.concatenate([part.sum(axis=1) for part in parts], axis=1)
+            variants = [(kind, READOUTS[kind], folds) for kind in READOUTS]
+            if name == "spoken digits":
+                variants.append(("ridge, unheard speakers", ridge, speakers))
+            for kind, readout, fold in variants:
+                on, without = (
+                    [held_out(readout, x, x, labels, fold) for x in states]
+                    for states in (noisy, clean)
+                )
+                alone = [held_out(readout, bare, bare, labels, fold)]
+                share = np.mean(on) / np.mean(without)
+                what = f"{name}, counters read {windows}x, {kind}"
+                print(
+                    f"{what:<46}{percent(on):>13}{percent(without):>13}"
+                    f"{share:>7.1%}  {percent(alone)}",
+                    flush=True,
+                )
+
+
+def associate(data: dict, seeds: int) -> None:
+    """Print how often a spoken digit finds an image of itself: digits learned, and unseen ones."""
+    (seen, images, _), (heard, sounds, _) = data.values()
+    states = [
+        (
+            liquid("N-MNIST", seen.shape[2], s).states(seen, SETS["N-MNIST"][1]),
+            liquid("spoken digits", heard.shape[2], s).states(heard, SETS["spoken digits"][1]),
+        )
+        for s in range(seeds)
+    ]
+
+    def found(s: int, learned: tuple, asked: tuple, steps: int = 300, held: int = 0) -> np.ndarray:
+        """Return which sounds of the digits `asked` are right; `held` of each are kept out."""
+        a, b = states[s]
+        out_a, out_b = (
+            np.concatenate([np.flatnonzero(kinds == d)[: held or 100] for d in asked])
+            for kinds in (images, sounds)
+        )
+        in_a, in_b = np.isin(images, learned), np.isin(sounds, learned)
+        in_a[out_a] = in_b[out_b] = False
+        learner = Contrastive(dimensions=64, steps=steps)
+        host = Host(Ledger(), "cpu_host")
+        to_a, to_b = learner.fit(a[in_a], images[in_a], b[in_b], sounds[in_b], host, Seed(s))
+        nearest = retrieve(to_b(b[out_b]), to_a(a[out_a]), images[out_a])
+        return nearest == sounds[out_b]
+
+    every = range(seeds)
+    print(f"\n{'a spoken digit finds its image, %, 64 dimensions':<64}chance")
+    runs = [found(s, SEEN, SEEN, held=20) for s in every]
+    print(f"{'digits 1-7, recordings kept out':<46}{percent(runs):>13}     14.3")
+    means = [found(s, SEEN, UNSEEN).mean() for s in every]
+    error = np.std(means) / max(1, seeds - 1) ** 0.5
+    shown = f"{100 * np.mean(means):.1f} ± {100 * error:.1f}"
+    print(f"{'digits 8-9, never learned; crossbars':<46}{shown:>13}     50.0")
+    pairs = [
+        found(0, tuple(set(range(10)) - set(pair)), pair).mean()
+        for pair in combinations(range(10), 2)
+    ]
+    shown = f"{100 * np.mean(pairs):.1f} ± {100 * np.std(pairs) / len(pairs) ** 0.5:.1f}"
+    print(f"{'two digits never learned, all 45 pairs':<46}{shown:>13}     50.0")
+    tried = [found(s, SEEN, UNSEEN, k).mean() for s in every for k in (5, 10, 20, 40, 80, 160)]
+    said = f"digits 8-9, the best of {len(tried)}, chosen on themselves"
+    print(f"{said:<46}{100 * max(tried):>8.1f}", flush=True)
+
+
+def cost(liquid: Liquid, events: np.ndarray, windows: int) -> tuple[float, float]:
+    """Return joules and seconds a sample, by the ledger."""
+    liquid.states(events, windows)
+    ledger = liquid.device.ledger
+    chosen = technologies(ledger)
+    lines = replay_all(ledger, chosen)
+    spent = bill(ledger, chosen, {step: line.makespan_s for step, line in lines.items()})
+    return (
+        total_J(spent, "evaluate") / len(events),
+        total_s(ledger, lines, "evaluate") / len(events),
+    )
+
+
+def price(data: dict) -> None:
+    """Print the energy of a sample and of an event, on the crossbar and on a GPU model."""
+    print(f"\n{'energy and time of the liquid':<46}{'a sample':>12}{'an event':>12}{'time':>12}")
+    for name, (events, _, _) in data.items():
+        windows = SETS[name][1]
+        random = liquid(name, events.shape[2], 0)
+        rows = {"crossbar and digital neurons": cost(random, events, windows)}
+        for technology in ("nvidia_a100_fp32", "nvidia_a100_tf32"):
+            for batch in (1, 1000):
+                engine = on_gpu(name, random.device, technology)
+                rows[f"{technology}, batch {batch}"] = cost(engine, events[:batch], windows)
+        driven = events.sum() / len(events)
+        for what, (joules, seconds) in rows.items():
+            print(
+                f"{name + ', ' + what:<46}{joules * 1e6:>9.3g} uJ{joules / driven * 1e12:>9.3g} pJ"
+                f"{seconds * 1e6:>9.3g} us",
+                flush=True,
+            )
+
+
+def on_gpu(name: str, random: Device, technology: str) -> Liquid:
+    """Return the same liquid in float32 on the model of a GPU."""
+    ledger, n = Ledger(), random.n_out
+    engine = MatrixEngine(
+        n_out=n, n_in=random.n_in, name="liquid", ledger=ledger, technology=technology
+    )
+    engine.program(random.matrix())
+    decay, _ = SETS[name]
+    neurons = Neurons(n, decay=decay, threshold=5.0, ledger=ledger, technology=technology)
+    return Liquid(engine, neurons)
+
+
+def sweep(data: dict, seeds: int, path: Path) -> None:
+    """Draw accuracy against the size of the liquid, and against its cells' read noise."""
+    sizes, noises = (25, 50, 100, 200, 400, 800), (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+    drawn: dict[str, list[Series]] = {"size": [], "noise": []}
+    for name, (events, labels, _) in data.items():
+        folds = stratified(labels, 10, Seed(0).child("folds").rng())
+
+        def line(runs: list, name=name, events=events, labels=labels, folds=folds) -> tuple:
+            heights, errors = [], []
+            for n, settings in runs:
+                states = [
+                    liquid(name, events.shape[2], s, n, **settings).states(events, SETS[name][1])
+                    for s in range(seeds)
+                ]
+                right = np.mean([held_out(ridge, x, x, labels, folds) for x in states], axis=0)
+                heights.append(100 * right.mean())
+                errors.append(100 * right.std() / len(right) ** 0.5)
+                print(f"{name}, {n} neurons, {settings}: {heights[-1]:.1f}", flush=True)
+            return heights, errors
+
+        drawn["size"].append(Series(name, sizes, *line([(n, {}) for n in sizes])))
+        settings = [(NEURONS, {"read_noise": k}) for k in noises]
+        drawn["noise"].append(Series(name, noises, *line(settings)))
+    goals = [(89.11, "N-MNIST, published software"), (70.79, "N-TIDIGITS, published software")]
+    panels = [
+        Panel(
+            "Accuracy against the size of the liquid", "neurons", "accuracy, %",
+            [(n, str(n)) for n in sizes], (50, 100), drawn["size"], goals,
+        ),
+        Panel(
+            "Accuracy against read noise, 200 neurons", "std of a read, % of the conductance",
+            "accuracy, %", [(k, f"{k:g}") for k in noises], (50, 100), drawn["noise"], goals,
+        ),
+    ]  # fmt: skip
+    about = "Accuracy of liquid state machines on N-MNIST and spoken digits, ten folds"
+    write(path, svg(panels, about))
+    print(f"{path} written")
+
+
+def main() -> None:
+    """Print the tables, and draw the figure where one is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3, help="crossbars to make (default: 3)")
+    parser.add_argument("--figure", type=Path, help="an SVG file to draw the sweeps into")
+    options = parser.parse_args()
+    with sharing(1):
+        data = load()
+        price(data)
+        classify(data, options.seeds)
+        associate(data, options.seeds)
+        if options.figure:
+            sweep(data, options.seeds, options.figure)
+
+
+if __name__ == "__main__":
+    main()
