@@ -65,8 +65,6 @@ class Contrastive:
     steps: int = 300
     pairs: int = 8
     """Pairs of each kind in a batch."""
-    decay: float = 0.0
-    """Weight decay, decoupled from the gradient."""
 
     def __post_init__(self) -> None:
         for field in ("dimensions", "steps", "pairs"):
@@ -77,8 +75,6 @@ class Contrastive:
             got = getattr(self, field)
             if not 0 < got < float("inf"):
                 raise ValueError(f"{field} takes a finite number above 0, got {got!r}")
-        if not 0 <= self.decay < 1 / self.rate:
-            raise ValueError(f"decay takes a number from 0 to below 1 / rate, got {self.decay!r}")
 
     def fit(
         self, a: Array, kinds_a: Array, b: Array, kinds_b: Array, host: Host, seed: Seed
@@ -116,7 +112,6 @@ class Contrastive:
                 delta = (slope - unit * (slope * unit).sum(axis=1, keepdims=True)) / length
                 g = np.zeros_like(side.w)
                 host.gradient(delta, x, 1.0, into=g)
-                side.w *= np.float32(1 - self.rate * self.decay)
                 betas = (0.9, 0.999)
                 host.adam(side.w, g, m, v, self.rate, betas, 1e-8, step + 1)
                 slope_bias = delta.sum(axis=0)

@@ -33,33 +33,32 @@ def softmax(penalty: float = 100.0) -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(), LogisticRegression(C=1 / penalty, max_iter=500))
+    return make_pipeline(
+        StandardScaler(), LogisticRegression(C=1 / penalty, tol=1e-3, max_iter=500)
+    )
 
 
 READOUTS: dict[str, Callable[[], Any]] = {"ridge": ridge, "softmax": softmax}
 """Every readout by its name."""
 
 
-def held_out(
-    readout: Callable[[], Any], train: Array, test: Array, labels: Array, folds: Array
-) -> Array:
-    """Return which rows (n,) a readout labels rightly when its fold is left out of training.
+def held_out(readout: Callable[[], Any], states: Array, labels: Array, folds: Array) -> Array:
+    """Return which rows (n,) a readout labels rightly when their fold is left out of training.
 
-    It is trained on the rows of `train` (n, states), and asked about those of `test`, the same
-    recordings perhaps read by other hardware; labels and folds are (n,). Raises ValueError for
-    arrays of other lengths, and for fewer than two folds.
+    states is (n, features), labels and folds (n,). Raises ValueError for arrays of other lengths,
+    and for fewer than two folds.
     """
-    if not len(train) == len(test) == len(labels) == len(folds):
-        sizes = ", ".join(str(len(a)) for a in (train, test, labels, folds))
-        raise ValueError(f"train, test, labels and folds take as many rows, got {sizes}")
+    if not len(states) == len(labels) == len(folds):
+        sizes = f"{len(states)}, {len(labels)} and {len(folds)}"
+        raise ValueError(f"states, labels and folds take as many rows, got {sizes}")
     numbers = np.unique(folds)
     if len(numbers) < 2:
         raise ValueError(f"folds takes two numbers or more, got {numbers.tolist()}")
     right = np.zeros(len(labels), bool)
     for fold in numbers:
         out = folds == fold
-        model = readout().fit(train[~out], labels[~out])
-        right[out] = model.predict(test[out]) == labels[out]
+        model = readout().fit(states[~out], labels[~out])
+        right[out] = model.predict(states[out]) == labels[out]
     return right
 
 

@@ -44,8 +44,6 @@ class Cochlea:
     """Centre of the highest channel."""
     floor: float = 0.01
     """Level at which the compression sets in, over the largest of the sound."""
-    gain: float = 1.0
-    """Spikes a step at the largest level; more than one is cut."""
 
     def __post_init__(self) -> None:
         if isinstance(self.channels, bool) or not isinstance(self.channels, int):
@@ -55,10 +53,8 @@ class Cochlea:
                 "a cochlea takes 2 channels or more and 0 < low_Hz < high_Hz, got "
                 f"{self.channels}, {self.low_Hz} and {self.high_Hz}"
             )
-        if not 0 < self.floor < math.inf or not 0 < self.gain < math.inf:
-            raise ValueError(
-                f"a cochlea takes floor and gain above 0, got {self.floor} and {self.gain}"
-            )
+        if not 0 < self.floor < math.inf:
+            raise ValueError(f"a cochlea takes a floor above 0, got {self.floor}")
 
     @property
     def centres_Hz(self) -> Doubles:
@@ -108,7 +104,7 @@ class Cochlea:
         self, sound: npt.ArrayLike, sample_rate_Hz: float, steps: int
     ) -> npt.NDArray[np.uint8]:
         """Return the spikes (steps, channels), 0 or 1, of sound (samples,); see `levels`."""
-        return sigma_delta(self.gain * self.levels(sound, sample_rate_Hz, steps))
+        return sigma_delta(self.levels(sound, sample_rate_Hz, steps))
 
 
 def sigma_delta(level: Doubles) -> npt.NDArray[np.uint8]:

@@ -41,6 +41,5 @@ class Neurons:
 
         spikes = np.empty_like(v)
         integrate(v, current, self.decay, self.threshold, spikes)
-        # A chip's neurons wait for nothing but their own membrane: one after another per row.
         self.ledger.record(self.name, "INTEGRATE", len(v), {"element": Count(v.size, v.size)})
         return spikes

@@ -161,7 +161,7 @@ class RandomCrossbar(Device):
             if self.read_noise:
                 normals(key, block * z.size, z.reshape(-1))
             lsb = self._lsb[block]
-            convert(current, variance, z, lsb, self._top, lsb * self._gain, full, out)
+            convert(current, variance, z, lsb, self._top, lsb * float(self._gain), full, out)
             driven += int(np.count_nonzero(part))
             conversions += int(part.any(axis=1).sum())
         self._tell("dac", driven * self._across)

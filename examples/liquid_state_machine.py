@@ -1,7 +1,7 @@
 """A liquid state machine on random resistive memory: events seen and heard, and what they cost.
 
-    python examples/liquid_state_machine.py                                   the tables
-    python examples/liquid_state_machine.py --figure liquid_state_machine.svg  the sweeps as well
+    python examples/liquid_state_machine.py                                    the tables
+    python examples/liquid_state_machine.py --figure liquid_state_machine.svg  the sweeps
 
 Needs events/ and audio/ in HWLOOP_DATA_DIR. Five minutes on one core, ten with the sweeps.
 """
@@ -27,6 +27,7 @@ from hwloop.sim.pricing import bill, technologies, total_J
 from hwloop.sim.speech_data import spoken_digits
 from hwloop.sim.threads import sharing
 from hwloop.sim.timing import replay_all, total_s
+from hwloop.sim.units import si
 
 NEURONS = 200
 SEEN, UNSEEN = tuple(range(1, 8)), (8, 9)
@@ -60,88 +61,107 @@ def liquid(name: str, n_in: int, seed: int, n: int = NEURONS, **settings: float)
     return Liquid(crossbar, Neurons(n, decay=decay, threshold=5.0, ledger=ledger))
 
 
+def read(data: dict, seeds: int) -> tuple[dict, dict]:
+    """Return the states of several crossbars for both sets, as they are and without noise."""
+    return tuple(
+        {
+            name: [
+                liquid(name, events.shape[2], s, **settings).states(events, SETS[name][1])
+                for s in range(seeds)
+            ]
+            for name, (events, _, _) in data.items()
+        }
+        for settings in ({}, EXACT)
+    )
+
+
 def percent(right: list[np.ndarray]) -> str:
     """Return the mean of what is right (rows,), run by run, and the standard error of rows."""
     rows = np.mean(right, axis=0)
     return f"{100 * rows.mean():.1f} ± {100 * rows.std() / len(rows) ** 0.5:.1f}"
 
 
-def classify(data: dict, seeds: int) -> None:
+def classify(data: dict, noisy: dict, clean: dict) -> None:
     """Print how well digits are told apart, ten folds and several crossbars."""
-    print(f"\n{'accuracy, %':<46}{'crossbar':>13}{'no noise':>13}  share  no liquid")
+    print(f"\n{'accuracy, %':<48}{'crossbar':>13}{'no noise':>13}{'share':>9}{'no liquid':>13}")
     for name, (events, labels, speakers) in data.items():
         folds = stratified(labels, 10, Seed(0).child("folds").rng())
         for windows in (1, SETS[name][1]):
-            noisy, clean = (
-                [
-                    liquid(name, events.shape[2], s, **settings).states(events, windows)
-                    for s in range(seeds)
-                ]
-                for settings in ({}, EXACT)
+            on, without = (
+                [x.reshape(len(x), windows, -1, NEURONS).sum(axis=2).reshape(len(x), -1) for x in s]
+                for s in (noisy[name], clean[name])
             )
             parts = np.array_split(events.astype(np.float32), windows, axis=1)
             bare = np.concatenate([part.sum(axis=1) for part in parts], axis=1)
             variants = [(kind, READOUTS[kind], folds) for kind in READOUTS]
             if name == "spoken digits":
-                variants.append(("ridge, unheard speakers", ridge, speakers))
+                variants.append(("ridge, new speakers", ridge, speakers))
             for kind, readout, fold in variants:
-                on, without = (
-                    [held_out(readout, x, x, labels, fold) for x in states]
-                    for states in (noisy, clean)
+                right, exact, alone = (
+                    [held_out(readout, x, labels, fold) for x in states]
+                    for states in (on, without, [bare])
                 )
-                alone = [held_out(readout, bare, bare, labels, fold)]
-                share = np.mean(on) / np.mean(without)
-                what = f"{name}, counters read {windows}x, {kind}"
                 print(
-                    f"{what:<46}{percent(on):>13}{percent(without):>13}"
-                    f"{share:>7.1%}  {percent(alone)}",
+                    f"{f'{name}, counters read {windows}x, {kind}':<48}{percent(right):>13}"
+                    f"{percent(exact):>13}{np.mean(right) / np.mean(exact):>9.1%}"
+                    f"{percent(alone):>13}",
                     flush=True,
                 )
 
 
-def associate(data: dict, seeds: int) -> None:
+def associate(data: dict, noisy: dict) -> None:
     """Print how often a spoken digit finds an image of itself: digits learned, and unseen ones."""
-    (seen, images, _), (heard, sounds, _) = data.values()
-    states = [
-        (
-            liquid("N-MNIST", seen.shape[2], s).states(seen, SETS["N-MNIST"][1]),
-            liquid("spoken digits", heard.shape[2], s).states(heard, SETS["spoken digits"][1]),
-        )
-        for s in range(seeds)
-    ]
+    images, sounds = (labels for _, labels, _ in data.values())
+    states = list(zip(*noisy.values(), strict=True))
 
-    def found(s: int, learned: tuple, asked: tuple, steps: int = 300, held: int = 0) -> np.ndarray:
+    def found(
+        s: int,
+        learned: tuple,
+        asked: tuple,
+        held: int = 100,
+        single: bool = False,
+        **settings: float,
+    ) -> np.ndarray:
         """Return which sounds of the digits `asked` are right; `held` of each are kept out."""
-        a, b = states[s]
+        a, b = (x.reshape(len(x), -1, NEURONS).sum(axis=1) if single else x for x in states[s])
         out_a, out_b = (
-            np.concatenate([np.flatnonzero(kinds == d)[: held or 100] for d in asked])
+            np.concatenate([np.flatnonzero(kinds == d)[:held] for d in asked])
             for kinds in (images, sounds)
         )
         in_a, in_b = np.isin(images, learned), np.isin(sounds, learned)
         in_a[out_a] = in_b[out_b] = False
-        learner = Contrastive(dimensions=64, steps=steps)
-        host = Host(Ledger(), "cpu_host")
+        learner, host = Contrastive(dimensions=64, **settings), Host(Ledger(), "cpu_host")
         to_a, to_b = learner.fit(a[in_a], images[in_a], b[in_b], sounds[in_b], host, Seed(s))
         nearest = retrieve(to_b(b[out_b]), to_a(a[out_a]), images[out_a])
         return nearest == sounds[out_b]
 
-    every = range(seeds)
-    print(f"\n{'a spoken digit finds its image, %, 64 dimensions':<64}chance")
+    def report(what: str, value: str, chance: str) -> None:
+        print(f"{what:<48}{value:>13}{chance:>9}", flush=True)
+
+    def spread(means: list[float]) -> str:
+        error = np.std(means) / max(1, len(means) - 1) ** 0.5
+        return f"{100 * np.mean(means):.1f} ± {100 * error:.1f}"
+
+    every = range(len(states))
+    print()
+    report("a spoken digit finds its image, 64 dimensions", "%", "chance")
     runs = [found(s, SEEN, SEEN, held=20) for s in every]
-    print(f"{'digits 1-7, recordings kept out':<46}{percent(runs):>13}     14.3")
-    means = [found(s, SEEN, UNSEEN).mean() for s in every]
-    error = np.std(means) / max(1, seeds - 1) ** 0.5
-    shown = f"{100 * np.mean(means):.1f} ± {100 * error:.1f}"
-    print(f"{'digits 8-9, never learned; crossbars':<46}{shown:>13}     50.0")
+    report("digits 1-7, recordings kept out", percent(runs), "14.3")
+    unseen = [found(s, SEEN, UNSEEN).mean() for s in every]
+    report("digits 8-9, never learned, by crossbar", spread(unseen), "50.0")
     pairs = [
         found(0, tuple(set(range(10)) - set(pair)), pair).mean()
         for pair in combinations(range(10), 2)
     ]
-    shown = f"{100 * np.mean(pairs):.1f} ± {100 * np.std(pairs) / len(pairs) ** 0.5:.1f}"
-    print(f"{'two digits never learned, all 45 pairs':<46}{shown:>13}     50.0")
-    tried = [found(s, SEEN, UNSEEN, k).mean() for s in every for k in (5, 10, 20, 40, 80, 160)]
-    said = f"digits 8-9, the best of {len(tried)}, chosen on themselves"
-    print(f"{said:<46}{100 * max(tried):>8.1f}", flush=True)
+    report("two digits never learned, by pair, all 45", spread(pairs), "50.0")
+    tried = [
+        found(s, SEEN, UNSEEN, single=single, temperature=temperature, steps=steps).mean()
+        for s in every
+        for single in (False, True)
+        for temperature in (0.1, 1.0)
+        for steps in (10, 20, 40, 80)
+    ]
+    report(f"digits 8-9, the best of {len(tried)}, chosen on them", f"{100 * max(tried):.1f}", "")
 
 
 def cost(liquid: Liquid, events: np.ndarray, windows: int) -> tuple[float, float]:
@@ -159,7 +179,7 @@ def cost(liquid: Liquid, events: np.ndarray, windows: int) -> tuple[float, float
 
 def price(data: dict) -> None:
     """Print the energy of a sample and of an event, on the crossbar and on a GPU model."""
-    print(f"\n{'energy and time of the liquid':<46}{'a sample':>12}{'an event':>12}{'time':>12}")
+    print(f"\n{'energy and time of the liquid':<48}{'a sample':>12}{'an event':>12}{'time':>12}")
     for name, (events, _, _) in data.items():
         windows = SETS[name][1]
         random = liquid(name, events.shape[2], 0)
@@ -171,8 +191,8 @@ def price(data: dict) -> None:
         driven = events.sum() / len(events)
         for what, (joules, seconds) in rows.items():
             print(
-                f"{name + ', ' + what:<46}{joules * 1e6:>9.3g} uJ{joules / driven * 1e12:>9.3g} pJ"
-                f"{seconds * 1e6:>9.3g} us",
+                f"{f'{name}, {what}':<48}{si(joules, 'J'):>12}{si(joules / driven, 'J'):>12}"
+                f"{si(seconds, 's'):>12}",
                 flush=True,
             )
 
@@ -203,7 +223,7 @@ def sweep(data: dict, seeds: int, path: Path) -> None:
                     liquid(name, events.shape[2], s, n, **settings).states(events, SETS[name][1])
                     for s in range(seeds)
                 ]
-                right = np.mean([held_out(ridge, x, x, labels, folds) for x in states], axis=0)
+                right = np.mean([held_out(ridge, x, labels, folds) for x in states], axis=0)
                 heights.append(100 * right.mean())
                 errors.append(100 * right.std() / len(right) ** 0.5)
                 print(f"{name}, {n} neurons, {settings}: {heights[-1]:.1f}", flush=True)
@@ -229,18 +249,20 @@ def sweep(data: dict, seeds: int, path: Path) -> None:
 
 
 def main() -> None:
-    """Print the tables, and draw the figure where one is asked for."""
+    """Print the tables, or draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="crossbars to make (default: 3)")
-    parser.add_argument("--figure", type=Path, help="an SVG file to draw the sweeps into")
+    parser.add_argument("--figure", type=Path, help="draw the sweeps into this SVG file instead")
     options = parser.parse_args()
     with sharing(1):
         data = load()
-        price(data)
-        classify(data, options.seeds)
-        associate(data, options.seeds)
         if options.figure:
             sweep(data, options.seeds, options.figure)
+            return
+        price(data)
+        noisy, clean = read(data, options.seeds)
+        classify(data, noisy, clean)
+        associate(data, noisy)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def test_silence_sends_no_spikes():
     [
         (lambda: Cochlea(channels=1), "2 channels or more"),
         (lambda: Cochlea(low_Hz=500, high_Hz=400), "0 < low_Hz < high_Hz"),
-        (lambda: Cochlea(floor=0), "floor and gain above 0"),
+        (lambda: Cochlea(floor=0), "takes a floor above 0"),
         (lambda: Cochlea(high_Hz=5000).poles(RATE), "frequencies below 4000 Hz alone"),
         (lambda: BANK.levels(np.zeros(5), RATE, 10), "10 steps take as many samples"),
         (lambda: BANK.levels(np.full(50, np.nan), RATE, 10), "finite samples"),

@@ -91,6 +91,17 @@ def test_the_same_seed_gives_the_same_cells_and_another_seed_others():
     assert not np.array_equal(crossbar().matrix(), crossbar(seed=1).matrix())
 
 
+def test_errors_travel_through_it_as_through_light():
+    """DFA whose feedback is random cells trains; the rule and the file say nothing new."""
+    from hwloop.sim.experiment import read
+    from hwloop.sim.run import prepare_all
+
+    settings = ["compare={}", "train.epochs=5", "feedback={device='random_crossbar'}"]
+    [arm] = prepare_all(read(None, settings)).values()
+    assert arm.train(lambda progress: None, lambda: False, lambda: None)
+    assert arm.curve[-1]["accuracy"] > 0.93
+
+
 def test_prices_are_derived_as_the_file_says():
     technology = load("rram_breakdown")
     adc = technology.event("adc", 1, 1).energy_J
