@@ -184,6 +184,10 @@ def price(data: dict) -> None:
         windows = SETS[name][1]
         random = liquid(name, events.shape[2], 0)
         rows = {"crossbar and digital neurons": cost(random, events, windows)}
+        ledger = random.device.ledger
+        spent = bill(ledger, technologies(ledger), dict.fromkeys(ledger.steps, 0.0))
+        alone = sum(r.energy_J or 0.0 for r in spent if r.device == random.device.name)
+        rows["of it the crossbar"] = alone / len(events), rows["crossbar and digital neurons"][1]
         for technology in ("nvidia_a100_fp32", "nvidia_a100_tf32"):
             for batch in (1, 1000):
                 engine = on_gpu(name, random.device, technology)

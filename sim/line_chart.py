@@ -82,7 +82,8 @@ def _panel(panel: Panel) -> list[str]:
     found.append(_line(_LEFT, floor, right, floor, _INK))
     for (y, said), colour in zip(panel.lines, COLOURS, strict=False):
         found.append(_line(_LEFT, up(y), right, up(y), colour, dash="6 4"))
-        found.append(_label(right, up(y) - 5, said, anchor="end", colour=colour, size=11))
+        middle = (_LEFT + right) / 2
+        found.append(_label(middle, up(y) + 14, said, anchor="middle", colour=colour, size=11))
     for k, (series, colour) in enumerate(zip(panel.series, COLOURS, strict=False)):
         found += _series(series, k, colour, across, up)
     return found
