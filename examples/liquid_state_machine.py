@@ -83,7 +83,7 @@ def percent(right: list[np.ndarray]) -> str:
 
 def classify(data: dict, noisy: dict, clean: dict) -> None:
     """Print how well digits are told apart, ten folds and several crossbars."""
-    print(f"\n{'accuracy, %':<48}{'crossbar':>13}{'no noise':>13}{'share':>9}{'no liquid':>13}")
+    print(f"\n{'accuracy, %':<54}{'crossbar':>13}{'no noise':>13}{'share':>9}{'no liquid':>13}")
     for name, (events, labels, speakers) in data.items():
         folds = stratified(labels, 10, Seed(0).child("folds").rng())
         for windows in (1, SETS[name][1]):
@@ -102,7 +102,7 @@ def classify(data: dict, noisy: dict, clean: dict) -> None:
                     for states in (on, without, [bare])
                 )
                 print(
-                    f"{f'{name}, counters read {windows}x, {kind}':<48}{percent(right):>13}"
+                    f"{f'{name}, counters read {windows}x, {kind}':<54}{percent(right):>13}"
                     f"{percent(exact):>13}{np.mean(right) / np.mean(exact):>9.1%}"
                     f"{percent(alone):>13}",
                     flush=True,
@@ -136,7 +136,7 @@ def associate(data: dict, noisy: dict) -> None:
         return nearest == sounds[out_b]
 
     def report(what: str, value: str, chance: str) -> None:
-        print(f"{what:<48}{value:>13}{chance:>9}", flush=True)
+        print(f"{what:<54}{value:>13}{chance:>9}", flush=True)
 
     def spread(means: list[float]) -> str:
         error = np.std(means) / max(1, len(means) - 1) ** 0.5
@@ -179,7 +179,7 @@ def cost(liquid: Liquid, events: np.ndarray, windows: int) -> tuple[float, float
 
 def price(data: dict) -> None:
     """Print the energy of a sample and of an event, on the crossbar and on a GPU model."""
-    print(f"\n{'energy and time of the liquid':<48}{'a sample':>12}{'an event':>12}{'time':>12}")
+    print(f"\n{'energy and time of the liquid':<54}{'a sample':>12}{'an event':>12}{'time':>12}")
     for name, (events, _, _) in data.items():
         windows = SETS[name][1]
         random = liquid(name, events.shape[2], 0)
@@ -195,7 +195,7 @@ def price(data: dict) -> None:
         driven = events.sum() / len(events)
         for what, (joules, seconds) in rows.items():
             print(
-                f"{f'{name}, {what}':<48}{si(joules, 'J'):>12}{si(joules / driven, 'J'):>12}"
+                f"{f'{name}, {what}':<54}{si(joules, 'J'):>12}{si(joules / driven, 'J'):>12}"
                 f"{si(seconds, 's'):>12}",
                 flush=True,
             )

@@ -22,7 +22,7 @@ def blocks(file: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / file).read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize("file", ["README.md", "docs/extending.md"])
+@pytest.mark.parametrize("file", ["README.md", "docs/extending.md", "docs/liquid_state_machine.md"])
 def test_python_in_the_documents_runs(file, tmp_path):
     code = blocks(file, "python")
     assert code
