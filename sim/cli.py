@@ -118,7 +118,7 @@ def run(
 
 @app.command()
 def report(folder: Run, technology: Technologies = None) -> None:
-    """Write a run's report: a page, JSON and a trace; print the gist."""
+    """Write a run's page, JSON and trace; print the gist."""
     from .console import sentences, summary
     from .files import write, write_json
     from .findings import findings
@@ -171,7 +171,7 @@ def time(folder: Run, technology: Technologies = None) -> None:
 
 @app.command()
 def devices() -> None:
-    """Show what each device can do, its settings, and what prices it."""
+    """Show what each device can do, and what prices it."""
     from .catalogue import abilities, technologies
 
     console = _console()
@@ -181,7 +181,7 @@ def devices() -> None:
 
 @app.command()
 def algorithms() -> None:
-    """Show what each rule asks of its devices, what waits for what, and which devices can."""
+    """Show what each rule asks for, and what runs where."""
     from .rules import pairs, rules
 
     console = _console()
