@@ -1,4 +1,4 @@
-"""Analog-to-digital converters: their range and errors, and what one is expected to cost."""
+"""Analog-to-digital converters: their range, errors and time, and what one is expected to cost."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .arrays import Array
+
+Rng = np.random.Generator
 
 CREST = 4.0
 """A range holds this many times the rms sum of a column under inputs of rms 1: it clips a
@@ -37,6 +39,36 @@ class Adc(NamedTuple):
     energy_J: float
     """Of one conversion."""
     area_m2: float
+
+
+def conversion_steps(kind: str, bits: float) -> float:
+    """Return the clock steps of one conversion: a bit each and one to sample, or a code each.
+
+    A "sar" decides bit by bit; a "ramp" passes all 2^bits codes, for all its columns at once.
+    """
+    return 2.0**bits if kind == "ramp" else bits + 1
+
+
+def edges_of(kind: str, bits: int, mismatch: float, converters: int, rng: Rng) -> Array:
+    """Return where the codes of imperfect converters begin, (converters, 2^bits), in codes.
+
+    Each is built of 2^bits - 1 equal elements (capacitors, or steps of a ramp), whose relative
+    std is `mismatch`. A "sar" weighs a bit by as many elements as it counts, so that the codes
+    where many bits change are most off; a "ramp" adds them one by one, a random walk. The ends
+    are fitted: offset and gain are errors of their own.
+    """
+    top, half = 2**bits - 1, 2 ** (bits - 1)
+    if kind == "ramp":
+        width = 1 + mismatch * rng.standard_normal((converters, top))
+        level = np.cumsum(np.maximum(width, 0), axis=1)
+    else:
+        count = 2.0 ** np.arange(bits)
+        weight = count + mismatch * np.sqrt(count) * rng.standard_normal((converters, bits))
+        code = np.arange(1, top + 1)[:, None] >> np.arange(bits) & 1
+        level = weight @ code.T
+    level *= top / level[:, -1:]
+    level = np.concatenate([np.zeros((converters, 1)), level], axis=1)
+    return np.asarray(level - half - 0.5, np.float32)
 
 
 def expected_adc(bits: float, rate_Hz: float, node_m: float) -> Adc:

@@ -12,15 +12,16 @@ from .arrays import Array
 from .base import Can, Device
 from .cells import Cells
 from .converters import range_of, shared
-from .crossbar_cost import cost_of, verify_cost
-from .crossbar_currents import conduct, currents
-from .crossbar_read import Pass, Plane, drive, read
+from .crossbar_cost import Periphery, cost_of, units_of, verify_cost
+from .crossbar_currents import Conducted, Noise, aged, conduct, currents
+from .crossbar_passes import passes_of
+from .crossbar_read import Pass, Plane, loaded, read
 from .crossbar_settings import check
-from .crossbar_write import Written, forced, write
+from .crossbar_write import Written, forced, trapped, write
 from .ledger import Count
 from .parasitics import Wires
 from .seeds import Draw
-from .technology import load
+from .technology import Technology, load
 from .weight_mapping import WeightMapping, scales
 
 ROWS = 1024
@@ -58,24 +59,39 @@ class Crossbar(Device):
     """Factor on the std of a write, dimensionless."""
     read_noise: float = 1.0
     """Factor on the std of a read of every cell, dimensionless."""
+    telegraph: float = 0.0
+    """Share of its conductance that a trapped charge takes from a cell, for as long as it stays."""
+    telegraph_share: float = 1.0
+    """Share of the cells that hold a trap."""
+    telegraph_duty: float = 0.5
+    """Share of the time that a trap is filled."""
+    temperature_K: float = 0.0
+    """Temperature of the cells' thermal noise; 0: none."""
+    curvature: float = 0.0
+    """Factor on what the current of a cell departs from Ohm's law, where the technology says."""
     drift: float = 1.0
     """Factor on the drift exponents, dimensionless."""
+    retention: float = 1.0
+    """Factor on how far cells stray from what was written, where the technology says."""
     device_std: float = 0.0
     """Relative std of the conductances that equal writes reach in different cells."""
     stuck_on: float = 0.0
     """Share of the cells that stay fully on."""
     stuck_off: float = 0.0
     """Share of the cells that stay off."""
-    dead_lines: float = 0.0
-    """Share of the rows, and of the columns, that carry no current."""
+    dead_word_lines: float = 0.0
+    """Share of the word lines of every array that carry no current."""
+    dead_bit_lines: float = 0.0
+    """Share of the bit lines of every array that carry no current."""
     verify: int = 0
     """Most rounds in which cells beyond `tolerance` are written again."""
     tolerance: float = 0.02
     """Error of a verified write over the largest conductance."""
     dac_bits: int = 8
     """Bits of a drive, one of them the sign; 0: exact."""
-    encoding: Literal["amplitude", "serial"] | None = None
-    """One drive, or one a magnitude bit, each converted by itself; None: the technology's."""
+    encoding: Literal["amplitude", "serial", "pulses"] | None = None
+    """One drive; one a magnitude bit, each converted by itself; or a number of equal pulses whose
+    charge is converted once. None: the technology's."""
     input_range: float | None = None
     """Input that drives fully, beyond which inputs are cut; None: the largest of each row."""
     adc_bits: int = 8
@@ -84,10 +100,17 @@ class Crossbar(Device):
     """Current of the largest code, in full-on cells; None: from the weights, or `calibrate`."""
     adc_per_column: bool = False
     """Whether each column has a range of its own."""
+    calibrated: bool = False
+    """Whether the first batch after a write sets the ranges, as `calibrate` does."""
+    adc_kind: Literal["sar", "ramp"] | None = None
+    """A bit a step, columns taking turns; or a code a step, for all columns at once. None: the
+    technology's."""
     adc_offset_lsb: float = 0.0
     """Std of the converters' offsets, in codes."""
     adc_gain_std: float = 0.0
     """Relative std of the converters' gains."""
+    adc_mismatch: float = 0.0
+    """Relative std of the equal elements that a converter's codes are built of: nonlinearity."""
     output_noise: float = 0.0
     """Std of one noise level at every conversion, in currents of a full-on cell."""
     tile_rows: int | None = None
@@ -96,6 +119,8 @@ class Crossbar(Device):
     """Columns of an array; None: the technology's."""
     columns_per_adc: int | None = None
     """Columns that take turns at one ADC; None: the technology's."""
+    rows_at_once: int | None = None
+    """Rows of an array that are selected together, and summed as numbers; None: all."""
 
     word_ohm: float = 0.0
     """Resistance of a word line's wire from one cell to the next."""
@@ -106,7 +131,11 @@ class Crossbar(Device):
     sense_ohm: float = 0.0
     """Resistance behind each sense amplifier."""
     access_ohm: float = 0.0
-    """Resistance in series with each cell."""
+    """Resistance in series with each cell: its transistor."""
+    driven: Literal["left", "right", "both"] = "left"
+    """Ends of the word lines that have drivers."""
+    sensed: Literal["bottom", "top", "both"] = "bottom"
+    """Ends of the bit lines that have sense amplifiers."""
 
     usual_technology = "pcm_hermes"
     is_tile = True
@@ -116,25 +145,49 @@ class Crossbar(Device):
         technology = load(self.technology)
         self._cells = Cells.of(technology, self.g_min_S, self.g_max_S)
         self._mapping = WeightMapping(self.mapping, self.slices, self.levels)
-        self._serial = self.encoding == "serial"
-        if self.encoding is None:
-            self._serial = technology.parameter("bit_serial") > 0 and self.dac_bits > 0
+        self._encoding = self.encoding or (
+            "serial" if technology.parameter("bit_serial") > 0 and self.dac_bits else "amplitude"
+        )
         self._tiles = check(self, technology, self._cells, self._mapping)
         ohms = "word_ohm", "bit_ohm", "driver_ohm", "sense_ohm", "access_ohm"
-        wires = Wires(**{field: getattr(self, field) for field in ohms})
-        self._wires = None if wires == Wires() else wires
+        wires = Wires(
+            **{ohm: getattr(self, ohm) for ohm in ohms}, driven=self.driven, sensed=self.sensed
+        )
+        self._wires = wires if any(getattr(wires, ohm) for ohm in ohms) else None
         self._top = float(2 ** (self.adc_bits - 1) - 1) if self.adc_bits else 0.0
         self._steps = 2 ** (self.dac_bits - 1) - 1 if self.dac_bits else 0
+        self._around = self._periphery(technology)
         self._passes: dict[Can, list[Pass]] = {}
-        self._passed: tuple[Array, Array | None] | None = None
+        self._passed: Conducted | None = None
+        self._loads: dict[Can, Array] = {}
+        self._fitted: set[Can] = set()
         self._ranges: dict[Can, Array] = {}
         self._scale = np.ones(self.n_out, np.float32)
         self._rescale = np.ones(self.n_out, np.float32)
         self._age_s = 0.0
         g = self._targets(np.zeros((self.n_out, self.n_in), np.float32))
-        fixed = forced(self, g.shape, self._cells)
+        fixed = forced(self, g.shape, self._cells, self._tiles)
         g = g if fixed is None else np.where(np.isnan(fixed), g, fixed)
+        self._noise = Noise(
+            self.read_noise,
+            self.telegraph,
+            self.telegraph_duty,
+            trapped(self, g.shape),
+            self.temperature_K / self._around.pulses,  # the charge of all pulses is one read
+        )
         self._written = Written(g, None, 0, ())
+        self.ledger.build(self.name, units_of(self._around, self._tiles, self._mapping))
+
+    def _periphery(self, technology: Technology) -> Periphery:
+        kind = self.adc_kind or technology.event("adc", self.n_out, self.n_in).converter
+        magnitudes = max(self.dac_bits - 1, 1)
+        return Periphery(
+            magnitudes if self._encoding == "serial" else 1,
+            self._steps if self._encoding == "pulses" else 1,
+            self.dac_bits,
+            self.adc_bits,
+            kind == "ramp",
+        )
 
     def _targets(self, w: Array) -> Array:
         """Return conductances (slices, cells, n_out + references, n_in) for w from -1 to 1."""
@@ -172,13 +225,14 @@ class Crossbar(Device):
             rows = self._enter(given, width, "calibration data").astype(np.float32)
             if verb is Can.TRANSPOSE:
                 rows = rows * (self._scale * self._rescale)
-            drives = [d for _, d in self._drives(rows, verb)]
+            drives = [d for _, d in self._drives(rows, verb)[0]]
             found = [
-                np.max([abs(d[:, c.drives] @ c.w.T).max(axis=0) for d in drives], axis=0)
+                np.max([abs(c.carried(d)).max(axis=0) for d in drives], axis=0)
                 for c, *_ in self._of(verb)
             ]
             self._ranges[verb] = np.stack([shared(f, self.adc_per_column) for f in found])
             self._passes.pop(verb, None)
+            self._fitted.add(verb)
             self.ledger.record(self.name, "CALIBRATE", len(rows), self.cost(verb, len(rows)))
 
     def compensate(self, per_column: bool = False) -> None:
@@ -186,7 +240,7 @@ class Crossbar(Device):
 
         One number for all outputs, or `per_column` one for each, as read with all inputs on.
         """
-        now = self._cells.drifted(self._written.g, self._written.nu, self._age_s)
+        now = aged(self._cells, self._written, self._age_s, self.retention)
         columns = slice(0, self.n_out)
         before, after = (g[:, :, columns].sum(axis=(0, 1, 3)) for g in (self._written.g, now))
         if not per_column:
@@ -198,8 +252,8 @@ class Crossbar(Device):
 
     def matrix(self) -> Array:
         w = np.zeros((len(self._written.g[0, 0]), self.n_in), np.float32)
-        for (drives, mean, *_), inverse, _, gain in self._of(Can.MULTIPLY):
-            w[:, drives] += mean * (inverse * gain)[:, None]
+        for p in self._of(Can.MULTIPLY):
+            w[:, p.currents.drives] += p.currents.w * (p.inverse * p.gain)[:, None]
         return np.ascontiguousarray(self._finish(w.T).T)
 
     def noise_std(self) -> float | None:
@@ -211,7 +265,7 @@ class Crossbar(Device):
         if self.adc_bits or self.input_range is None or not self.output_noise:
             return None
         power = sum(p.gain[: self.n_out] ** 2 for p in self._of(Can.MULTIPLY))
-        if self._steps and self._serial:
+        if self._encoding == "serial":
             power = power * sum((2**k / self._steps) ** 2 for k in range(self.dac_bits - 1))
         std = self.output_noise * self.input_range * np.sqrt(power)
         if self._mapping.kind == "offset":
@@ -226,11 +280,12 @@ class Crossbar(Device):
             raise ValueError(f"{self.name}: w takes finite numbers")
         self._scale = scales(w, self.scaling == "column", self.clip_percentile)
         target = self._targets(np.clip(w / self._scale[:, None], -1, 1))
-        self._written = write(self, target, self._cells, draw)
+        self._written = write(self, target, self._cells, self._tiles, draw)
         self._rescale = np.ones(self.n_out, np.float32)
         self._age_s = 0.0
         self._forget()
         self._ranges.clear()
+        self._fitted.clear()
         if self.verify:
             done = self._written
             events = verify_cost(done.read, done.rewritten, self._tiles, self._mapping)
@@ -242,55 +297,83 @@ class Crossbar(Device):
         """Compute what cells pass anew when it is next asked for."""
         self._passed = None
         self._passes.clear()
+        self._loads.clear()
 
     def _of(self, verb: Can) -> list[Pass]:
         """Return what is read one after another or side by side, and added as numbers."""
         if verb in self._passes:
             return self._passes[verb]
-        if self._passed is None:
-            age, noise = self._age_s, self.read_noise
-            self._passed = conduct(self._cells, self._written, age, noise, self._tiles, self._wires)
+        found = self._conducted()
+        pulsed = self._encoding == "pulses"
         forward = verb is Can.MULTIPLY
-        parts = currents(*self._passed, self._mapping.weights, self._tiles, forward)
+        parts = currents(found, self._mapping.weights, self._tiles, forward, pulsed)
         n = len(parts[0].w)
         if self.adc_range is not None:
             self._ranges[verb] = np.full((len(parts), n), self.adc_range, np.float32)
         elif verb not in self._ranges:
-            found = [range_of(part.w, self.adc_per_column) for part in parts]
-            self._ranges[verb] = np.stack(found)
+            self._ranges[verb] = np.stack([range_of(part.w, self.adc_per_column) for part in parts])
         unit = np.ones(n, np.float32)
         if forward and self._mapping.kind != "offset":
             unit = self._scale * self._rescale
-        rng = self._stream.child(f"adc/{verb.name}").rng()
-        adc = np.arange(n) // self._tiles.turns(n)
-        drawn = rng.standard_normal((2, len(parts), n), np.float32)[:, :, adc]
-        error, offset = self.adc_gain_std * drawn[0], self.adc_offset_lsb * drawn[1]
-        lsb = self._ranges[verb] / np.float32(self._top) if self._top else np.ones_like(error)
-        self._passes[verb] = [
-            Pass(
-                part,
-                1 / lsb[k],
-                offset[k],
-                np.float32(part.weight) * lsb[k] * (1 + error[k]) * unit,
-            )
-            for k, part in enumerate(parts)
-        ]
+        self._passes[verb] = passes_of(
+            self,
+            parts,
+            self._ranges[verb],
+            unit,
+            self._tiles.turns(n),
+            self._around.ramp,
+            verb.name or "",
+            self._stream,
+        )
         return self._passes[verb]
 
-    def _drives(self, x: Array, verb: Can) -> list[Plane]:
+    def _conducted(self) -> Conducted:
+        if self._passed is None:
+            self._passed = conduct(
+                self._cells,
+                self._written,
+                self._age_s,
+                self.retention,
+                self._noise,
+                self._tiles,
+                self._wires,
+                self.curvature,
+            )
+        return self._passed
+
+    def _load(self, verb: Can) -> Array:
+        """Return the conductance (lines,) behind each line, in cells as `cell_read` prices them."""
+        if verb not in self._loads:
+            cells, load = self._cells, self._conducted().load.sum(axis=0)
+            middle = np.float32(0.5 * sum(cells.fitted_S) / cells.span_S)
+            self._loads[verb] = load.sum(axis=0 if verb is Can.MULTIPLY else 1) / middle
+        return self._loads[verb]
+
+    def _drives(self, x: Array, verb: Can) -> tuple[list[Plane], float]:
+        """Return the drives of x, and how many cells in the middle of the range they amount to."""
         reach = self.input_range if verb is Can.MULTIPLY and self.input_range else 0.0
-        planes = drive(x, reach, self._steps, self._serial)
+        load, pulsed = self._load(verb), self._encoding == "pulses"
+        shown = load[: self.n_out] if verb is Can.TRANSPOSE else load
+        planes, spent = loaded(x, reach, self._steps, self._encoding == "serial", shown)
+        if pulsed:
+            spent = float(self._steps * sum((abs(d) @ shown).sum() for _, d in planes))
         if verb is Can.TRANSPOSE and self._mapping.kind == "offset":
             planes = [(f, self._tiles.with_reference(d)) for f, d in planes]
-        return planes
+            # The reference columns' drivers, each of them fully on but for the last.
+            for _, d in planes:
+                reference = abs(d[:, self._tiles.reference_lines()])
+                spent += float((reference @ load[self.n_out :]).sum())
+        return planes, spent
 
     def _read(self, x: Array, verb: Can, draw: Draw) -> Array:
-        passes, key = self._of(verb), draw.key()
+        passes, key, spent = self._of(verb), draw.key(), 0.0
         out = np.empty((len(x), len(passes[0].gain)), np.float32)
         for first in range(0, len(x), ROWS):
             part = slice(first, first + ROWS)
-            planes = self._drives(x[part], verb)
+            planes, more = self._drives(x[part], verb)
+            spent += more
             read(planes, passes, self.output_noise, self._top, key, first, len(x), out[part])
+        self._tell("cell_read", spent)
         return out
 
     def _finish(self, out: Array) -> Array:
@@ -301,14 +384,18 @@ class Crossbar(Device):
         return np.asarray(difference * (self._scale * self._rescale), np.float32)
 
     def _multiply(self, x: Array, draw: Draw) -> Array:
-        return self._finish(self._read(x.astype(np.float32, copy=False), Can.MULTIPLY, draw))
+        x = x.astype(np.float32, copy=False)
+        if self.calibrated and Can.MULTIPLY not in self._fitted:
+            self.calibrate(x=x)
+        return self._finish(self._read(x, Can.MULTIPLY, draw))
 
     def _transpose(self, y: Array, draw: Draw) -> Array:
+        if self.calibrated and Can.TRANSPOSE not in self._fitted:
+            self.calibrate(y=y)
         return self._read(y.astype(np.float32) * (self._scale * self._rescale), Can.TRANSPOSE, draw)
 
     def _cost(self, verb: Can, batch: int) -> Mapping[str, Count]:
-        planes = self.dac_bits - 1 if self._serial else 1
-        return cost_of(verb, batch, planes, self._tiles, self._mapping)
+        return cost_of(verb, batch, self._around, self._tiles, self._mapping)
 
     def _state(self) -> dict[str, Array]:
         state = {
@@ -319,12 +406,19 @@ class Crossbar(Device):
         }
         if self._written.nu is not None:
             state["nu"] = self._written.nu
+        if self._written.strays is not None:
+            state["target"], state["stray"] = self._written.strays
+        state |= {f"fitted:{verb.name}": np.ones(1) for verb in self._fitted}
         return state | {f"range:{verb.name}": r for verb, r in self._ranges.items()}
 
     def _restore(self, arrays: Mapping[str, Array]) -> None:
         nu = arrays["nu"].copy() if "nu" in arrays else None
-        self._written = Written(arrays["g"].copy(), nu, 0, ())
+        strays = None
+        if "stray" in arrays:
+            strays = arrays["target"].copy(), arrays["stray"].copy()
+        self._written = Written(arrays["g"].copy(), nu, 0, (), strays)
         self._scale, self._rescale = arrays["scale"].copy(), arrays["rescale"].copy()
         self._age_s = float(arrays["age_s"][0])
         self._forget()
+        self._fitted = {v for v in Can if f"fitted:{v.name}" in arrays}
         self._ranges = {v: arrays[k].copy() for v in Can if (k := f"range:{v.name}") in arrays}

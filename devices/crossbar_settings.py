@@ -17,22 +17,33 @@ if TYPE_CHECKING:
 _CHOICES = {
     "mapping": get_args(Kind),
     "scaling": ("tensor", "column"),
-    "encoding": ("amplitude", "serial", None),
+    "encoding": ("amplitude", "serial", "pulses", None),
+    "adc_kind": ("sar", "ramp", None),
+    "driven": ("left", "right", "both"),
+    "sensed": ("bottom", "top", "both"),
 }
 _NUMBERS = {
     "clip_percentile": (1.0, 100.0),
     "programming_noise": (0.0, 1e6),
     "read_noise": (0.0, 1e6),
     "drift": (0.0, 1e3),
+    "retention": (0.0, 1e3),
+    "telegraph": (0.0, 1.0),
+    "telegraph_share": (0.0, 1.0),
+    "telegraph_duty": (0.0, 1.0),
+    "temperature_K": (0.0, 2000.0),
+    "curvature": (0.0, 10.0),
     "device_std": (0.0, 1.0),
     "stuck_on": (0.0, 1.0),
     "stuck_off": (0.0, 1.0),
-    "dead_lines": (0.0, 1.0),
+    "dead_word_lines": (0.0, 1.0),
+    "dead_bit_lines": (0.0, 1.0),
     "tolerance": (1e-6, 1.0),
     "input_range": (1e-30, 1e30),
     "adc_range": (1e-6, 1e9),
     "adc_offset_lsb": (0.0, 1e6),
     "adc_gain_std": (0.0, 1.0),
+    "adc_mismatch": (0.0, 1.0),
     "output_noise": (0.0, 1e6),
 }
 _WHOLE = {
@@ -44,6 +55,7 @@ _WHOLE = {
     "tile_rows": (1, 1_000_000),
     "tile_columns": (1, 1_000_000),
     "columns_per_adc": (1, 1_000_000),
+    "rows_at_once": (1, 1_000_000),
 }
 
 
@@ -69,9 +81,13 @@ def check(
         raise ValueError(f"{name}: stuck_on and stuck_off are shares, and their sum is above 1")
     if crossbar.dac_bits == 1 or crossbar.adc_bits == 1:
         raise ValueError(f"{name}: one bit is the sign: dac_bits and adc_bits take 0 or 2 and more")
-    if crossbar.encoding == "serial" and not crossbar.dac_bits:
-        raise ValueError(f"{name}: serial drives show bits, so dac_bits takes 2 and more, got 0")
+    if crossbar.encoding in ("serial", "pulses") and not crossbar.dac_bits:
+        shows = "bits" if crossbar.encoding == "serial" else "a whole number of pulses"
+        raise ValueError(
+            f"{name}: {crossbar.encoding} drives show {shows}, so dac_bits takes 2 and more, got 0"
+        )
     _levels(crossbar)
+    _physics(crossbar, technology, cells)
 
     def size(field: str, parameter: str) -> int:
         got = getattr(crossbar, field)
@@ -87,7 +103,46 @@ def check(
         )
     outputs = (columns - (crossbar.slices if reference else 0)) // a_weight
     sharing = size("columns_per_adc", "columns_per_adc")
-    return Tiles(crossbar.n_out, crossbar.n_in, rows, outputs, reference, sharing)
+    at_once = rows if crossbar.rows_at_once is None else min(crossbar.rows_at_once, rows)
+    return Tiles(crossbar.n_out, crossbar.n_in, rows, outputs, reference, sharing, at_once)
+
+
+def _physics(crossbar: Crossbar, technology: Technology, cells: Cells) -> None:
+    name, stem = crossbar.name, technology.stem
+    if crossbar.calibrated and (crossbar.adc_range is not None or not crossbar.adc_bits):
+        got = "adc_range" if crossbar.adc_range is not None else "adc_bits 0"
+        raise ValueError(
+            f"{name}: calibrated sets the ranges of ADCs, and {got} leaves none to set"
+        )
+    if crossbar.adc_mismatch and not 2 <= crossbar.adc_bits <= 12:
+        raise ValueError(
+            f"{name}: adc_mismatch is of the elements that codes are built of, so adc_bits takes 2 "
+            f"to 12, got {crossbar.adc_bits}"
+        )
+    if crossbar.temperature_K and not (cells.drive_V and cells.drive_s):
+        raise ValueError(
+            f"{name}: thermal noise needs the voltage and the length of a drive, and technology "
+            f"{stem} states no drive_voltage and drive_time; set temperature_K to 0"
+        )
+    if not crossbar.curvature:
+        return
+    if not cells.curves or not cells.drive_V:
+        raise ValueError(
+            f"{name}: technology {stem} states no curve of its cells' current over the voltage; "
+            "set curvature to 0"
+        )
+    if crossbar.mapping == "offset":
+        raise ValueError(
+            f"{name}: curved cells take a pair of cells, since a reference column is driven by "
+            "several drivers; set mapping to differential or balanced, or curvature to 0"
+        )
+    if any(getattr(crossbar, f"{wire}_ohm") for wire in ("word", "bit", "driver", "sense")) or (
+        crossbar.access_ohm
+    ):
+        raise ValueError(
+            f"{name}: an array of curved cells behind resistances is no linear circuit, and no "
+            "one matrix serves it; set curvature or all resistances to 0"
+        )
 
 
 def _levels(crossbar: Crossbar) -> None:

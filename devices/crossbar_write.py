@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from .arrays import Array
 from .cells import Cells
+from .crossbar_cost import Tiles
 from .seeds import Draw
 
 if TYPE_CHECKING:
@@ -28,28 +29,42 @@ class Written:
     """Cells that were read to verify them."""
     rewritten: tuple[int, ...]
     """Cells that were written again, round by round."""
+    strays: tuple[Array, Array] | None = None
+    """Targets and a standard normal of each cell, by which it strays later; None: cells stay."""
 
 
-def forced(crossbar: Crossbar, shape: tuple[int, ...], cells: Cells) -> Array | None:
+def forced(crossbar: Crossbar, shape: tuple[int, ...], cells: Cells, tiles: Tiles) -> Array | None:
     """Return the conductances that stuck cells and dead lines have whatever is written.
 
-    NaN for cells that work; None where all do. The same at every write of a device.
+    NaN for cells that work; None where all do. The same at every write of a device. Every array
+    has lines of its own: a word line is shared by all its columns, a bit line by all its rows.
     """
     stuck = crossbar.stuck_on + crossbar.stuck_off
-    if not stuck and not crossbar.dead_lines:
+    word, bit = crossbar.dead_word_lines, crossbar.dead_bit_lines
+    if not stuck and not word and not bit:
         return None
     rng = crossbar.seed.child(crossbar.name).child("faults").rng()
     fate = rng.random(shape, np.float32)
-    rows, columns = rng.random(shape[-1]), rng.random(shape[:-1])
     g = np.full(shape, np.nan, np.float32)
     g[fate < stuck] = cells.g_min_S
     g[fate < crossbar.stuck_on] = cells.g_max_S
-    g[..., rows < crossbar.dead_lines] = 0
-    g[columns < crossbar.dead_lines] = 0
+    rows, columns = rng.random((tiles.across, shape[-1])), rng.random((tiles.down, *shape[:-1]))
+    for tile, (lines, _) in enumerate(tiles.blocks(False)):
+        g[:, :, lines] = np.where(rows[tile] < word, np.float32(0), g[:, :, lines])
+    for tile, inputs in enumerate(tiles.arrays()):
+        g[..., inputs][columns[tile] < bit] = 0
     return g
 
 
-def write(crossbar: Crossbar, target: Array, cells: Cells, draw: Draw) -> Written:
+def trapped(crossbar: Crossbar, shape: tuple[int, ...]) -> npt.NDArray[np.bool_] | None:
+    """Return which cells hold a trap whose charge switches them; None where none does."""
+    if not crossbar.telegraph:
+        return None
+    rng = crossbar.seed.child(crossbar.name).child("traps").rng()
+    return np.asarray(rng.random(shape, np.float32) < crossbar.telegraph_share)
+
+
+def write(crossbar: Crossbar, target: Array, cells: Cells, tiles: Tiles, draw: Draw) -> Written:
     """Write conductances `target` (slices, cells, columns, n_in), verified where that is asked.
 
     g = max(0, device * (target + std * N)), where `device` is the cell's own factor and N drawn
@@ -63,7 +78,7 @@ def write(crossbar: Crossbar, target: Array, cells: Cells, draw: Draw) -> Writte
         spread = rng.standard_normal(target.shape, np.float32) * np.float32(crossbar.device_std)
         device = np.maximum(1 + spread, np.float32(0.01))
     key, size, noisy = draw.key(), target.size, bool(std.any())
-    fixed = forced(crossbar, target.shape, cells)
+    fixed = forced(crossbar, target.shape, cells, tiles)
 
     def pulse(aim: Array, number: int) -> Array:
         if noisy:
@@ -91,7 +106,11 @@ def write(crossbar: Crossbar, target: Array, cells: Cells, draw: Draw) -> Writte
             nu *= np.float32(crossbar.drift)
             if fixed is not None:
                 nu[~np.isnan(fixed)] = 0
-    return Written(np.asarray(g, np.float32), nu, read, tuple(rewritten))
+    strays = None
+    if cells.retention is not None and crossbar.retention:
+        z = _normals(key, (2 + crossbar.verify) * size, target)
+        strays = target, z if fixed is None else np.where(np.isnan(fixed), z, 0)
+    return Written(np.asarray(g, np.float32), nu, read, tuple(rewritten), strays)
 
 
 def _normals(key: np.uint64, start: int, like: Array) -> Array:

@@ -100,6 +100,8 @@ class Ledger:
     steps: dict[Step, Tally] = field(default_factory=dict)
     measured: dict[tuple[str, str, int], Seconds] = field(default_factory=dict)
     """(device, verb, batch) -> seconds on real hardware."""
+    units: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Device -> how many of the parts that do an event it is built of, where that sets its area."""
     _open: bool = False
     _ops: list[Op] = field(default_factory=list)
     _work: list[list[float]] = field(default_factory=list)
@@ -111,6 +113,10 @@ class Ledger:
         """Make a device known. Raises ValueError where the name stands for another one."""
         if self.devices.setdefault(name, device) != device:
             raise ValueError(f'two different devices are called "{name}" in one ledger')
+
+    def build(self, name: str, units: Mapping[str, float]) -> None:
+        """Write down what a device is built of."""
+        self.units[name] = dict(units)
 
     @contextmanager
     def step(self, kind: Kind, samples: int) -> Iterator[None]:
@@ -202,6 +208,7 @@ class Ledger:
         """Return the ledger as plain data; `from_json` reads it back, equal."""
         return {
             "devices": {name: d._asdict() for name, d in self.devices.items()},
+            "units": self.units,
             "steps": [
                 {
                     "kind": step.kind,
@@ -252,6 +259,7 @@ class Ledger:
         for name, d in data["devices"].items():
             settings = tuple((k, v) for k, v in d["settings"])
             ledger.devices[name] = Installed(**{**d, "settings": settings})
+        ledger.units = {name: dict(units) for name, units in data.get("units", {}).items()}
         for s in data["steps"]:
             ops = tuple(
                 Op(

@@ -71,7 +71,7 @@ def op_latency_s(op: Op, device: Installed, technology: Technology) -> float | N
     for name, depth in op.depths:
         if depth == 0:
             continue
-        event = technology.event(name, device.n_out, device.n_in)
+        event = technology.event(name, device.n_out, device.n_in, device.settings)
         if event.latency_s is None:
             return None
         if event.overlaps:
@@ -107,7 +107,7 @@ def bill(
     rows = []
     for (kind, name, event), amount in work.items():
         device, technology = ledger.devices[name], chosen[name]
-        price = technology.event(event, device.n_out, device.n_in)
+        price = technology.event(event, device.n_out, device.n_in, device.settings)
         joules = None if price.energy_J is None else amount * price.energy_J
         part = part_of(device, technology)
         rows.append(Bill(kind, part, name, event, amount, joules, technology.stem))
@@ -126,5 +126,22 @@ def total_J(rows: Iterable[Bill], kind: str | None = None) -> float:
 
 
 def area_m2(ledger: Ledger, chosen: Mapping[str, Technology]) -> dict[str, float | None]:
-    """Return the area of every part, None where its technology states none."""
-    return {part_of(d, chosen[name]): chosen[name].area_m2 for name, d in ledger.devices.items()}
+    """Return the area of every part, None where its technology states none.
+
+    A part that is built of units, an array with its converters, takes up their areas, as far as
+    the technology states them.
+    """
+    found: dict[str, float | None] = {}
+    for name, device in ledger.devices.items():
+        technology, part = chosen[name], part_of(device, chosen[name])
+        area = technology.area_m2
+        for event, count in ledger.units.get(name, {}).items():
+            if event in technology.events:
+                each = technology.event(event, device.n_out, device.n_in, device.settings).area_m2
+                area = area if each is None else (area or 0.0) + count * each
+        earlier = found.get(part)
+        # Devices of one part that are built of units are side by side; others are that one part.
+        if earlier is not None and area is not None and name in ledger.units:
+            area += earlier
+        found[part] = area if area is not None else earlier
+    return found

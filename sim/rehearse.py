@@ -48,7 +48,7 @@ def _check_prices(arm: Arm, chosen: Mapping[str, Technology]) -> None:
         path = (key, "technology")
         for event in sorted(counted):
             try:
-                technology.event(event, device.n_out, device.n_in)
+                technology.event(event, device.n_out, device.n_in, device.settings)
             except ValueError as wrong:
                 raise at.bad(path, f"{name} is of kind {device.kind}: {wrong}") from wrong
         usual = arm.placement.devices[name].usual_technology if name != HOST else technology.stem

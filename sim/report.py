@@ -156,7 +156,7 @@ def _events(
     """Return what happens in one operation: work is the mean over the times it took place."""
     found = []
     for (name, depth), amount in zip(op.depths, work, strict=True):
-        price = technology.event(name, device.n_out, device.n_in)
+        price = technology.event(name, device.n_out, device.n_in, device.settings)
         found.append(
             {
                 "event": name,

@@ -22,8 +22,11 @@ def test_drive(reach: float, levels: int) -> None:
     x = floats(ROWS, N)
     x[2] = 0
     got, expected = ((np.empty(ROWS, np.float32), np.empty_like(x)) for _ in range(2))
-    kernels.drive(x, reach, levels, *got)
-    kernels.drive_reference(x, reach, levels, *expected)
+    load, none = abs(floats(N)), np.empty(0, np.float32)
+    spent = kernels.drive(x, reach, levels, *got, load)
+    assert spent == pytest.approx(kernels.drive_reference(x, reach, levels, *expected, load))
+    assert kernels.drive(x, reach, levels, *got, none) == 0
+    assert spent == pytest.approx(float((expected[1] ** 2 @ load).sum()), rel=1e-5)
     np.testing.assert_array_equal(got[0], expected[0])
     np.testing.assert_allclose(got[1], expected[1], atol=2e-7)
     assert abs(got[1]).max() <= 1
@@ -42,7 +45,7 @@ def test_convert(adds: bool, noise: str, top: float) -> None:
     variance = abs(floats(ROWS, N)) if noise == "cells" else none
     inverse, factor = abs(floats(N)) * 60, abs(floats(ROWS))
     before = floats(ROWS, N) if adds else none
-    rest = z, variance, 0.3, inverse, offset, top, gain, factor
+    rest = z, variance, abs(floats(N)), inverse, offset, top, gain, factor
     now, got = current.copy(), before.copy()
     kernels.convert(now, *rest, got)
     expected_now, expected = current.copy(), before.copy()

@@ -9,7 +9,6 @@ import pytest
 
 from hwloop.devices import Ledger, Seed
 from hwloop.devices.crossbar import Crossbar
-from hwloop.devices.crossbar_currents import conduct
 from hwloop.devices.parasitics import Wires, read_noise_std
 
 N = 100
@@ -87,9 +86,6 @@ def test_stuck_cells_and_dead_lines_stay_what_they_are() -> None:
     drifting = device._written.nu
     assert drifting is not None
     assert (drifting[stuck & free] == 0).all()
-    dead = make(programming_noise=0.0, **QUIET, dead_lines=0.1).matrix()
-    share = (abs(dead) < 1e-9).all(axis=0).mean()
-    assert 0 < share < 0.1 + 5 * np.sqrt(0.1 / N)
 
 
 def test_weights_shrink_with_time_and_compensation_brings_their_mean_back() -> None:
@@ -135,7 +131,7 @@ def test_noise_behind_wires_is_near_that_of_the_exact_circuit() -> None:
     std = device._cells.read_std(g, g, 0.0)
     assert std is not None
     exact = read_noise_std(g.T, std.T, x, Wires(**wires))[0] / device._cells.span_S
-    _, found = conduct(device._cells, device._written, 0.0, 1.0, device._tiles, Wires(**wires))
+    found = device._conducted().variance
     assert found is not None
     law = np.sqrt((x**2 @ found[0].T)[0])
     print(f"std over the exact one: {(law / exact).min():.3f} to {(law / exact).max():.3f}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,16 +31,21 @@ def make(n_out: int = CORE, n_in: int = CORE, **settings: Any) -> Crossbar:
     return Crossbar(n_out=n_out, n_in=n_in, name="c", seed=Seed(0), **settings)
 
 
-def price(stem: str, events: Mapping[str, Count]) -> tuple[float, float]:
+def price(
+    stem: str, events: Mapping[str, Count], settings: Sequence[tuple[str, Any]] = ()
+) -> tuple[float, float]:
     """Return joules and seconds of one operation."""
-    joules, seconds = 0.0, 0.0
+    joules, seconds, longest = 0.0, 0.0, 0.0
     for name, count in events.items():
-        event = load(stem).event(name, CORE, CORE)
+        event = load(stem).event(name, CORE, CORE, settings)
         assert event.energy_J is not None
         assert event.latency_s is not None
         joules += count.work * event.energy_J
-        seconds += count.depth * event.latency_s
-    return joules, seconds
+        if event.overlaps:
+            longest = max(longest, count.depth * event.latency_s)
+        else:
+            seconds += count.depth * event.latency_s
+    return joules, seconds + longest
 
 
 def test_hermes_reaches_its_published_rate_and_efficiency() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+import math
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from ..converters import conversion_steps, expected_adc
 from ..words import unknown
 
 UNKNOWN = "unknown"
@@ -28,6 +30,13 @@ class Event:
     """Overlapping events of one operation run at once: the longest sets the time (a roofline)."""
     n_out_max: float = float("inf")
     n_in_max: float = float("inf")
+    area_m2: float | None = None
+    """Of one unit that does this; None where nobody says."""
+    converter: str = ""
+    """"sar" or "ramp": the price is of `bits` bits, and another number follows by law."""
+    bits: float = 0.0
+    scales: str = ""
+    """"adc" or "digital": how the price follows the node; empty: it does not."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,15 @@ class Parameter:
     """A constant of the physics that a device file reads."""
 
     value: float
+    unit: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Constants of the physics that belong together."""
+
+    values: tuple[float, ...]
     unit: str
     source: str
 
@@ -51,24 +69,55 @@ class Technology:
     idle_source: str
     events: Mapping[str, tuple[Event, ...]]
     parameters: Mapping[str, Parameter]
+    tables: Mapping[str, Table] = field(default_factory=dict)
     area_m2: float | None = None
     area_source: str = ""
 
-    def event(self, name: str, n_out: int, n_in: int) -> Event:
+    def event(
+        self, name: str, n_out: int, n_in: int, settings: Iterable[tuple[str, Any]] = ()
+    ) -> Event:
         """Return the price of an event on a matrix (n_out, n_in): the first row that admits it.
 
-        Raises ValueError where there is no such event, or the matrix is larger than any row.
+        A converter's price follows `adc_bits` and `adc_kind` of the device's settings. Raises
+        ValueError where there is no such event, or the matrix is larger than any row.
         """
         if name not in self.events:
             raise ValueError(f"technology {self.stem}: {unknown('event', name, self.events)}")
         for row in self.events[name]:
             if n_out <= row.n_out_max and n_in <= row.n_in_max:
-                return row
+                return self._converted(row, dict(settings)) if row.converter else row
         most = max((row.n_out_max, row.n_in_max) for row in self.events[name])
         raise ValueError(
             f'technology {self.stem} prices "{name}" up to {most[0]:,.0f} outputs and '
             f"{most[1]:,.0f} inputs; the matrix has {n_out:,} and {n_in:,}"
         )
+
+    def _converted(self, row: Event, settings: Mapping[str, Any]) -> Event:
+        """Return the price of a converter of the bits and the kind that a device has."""
+        bits = settings.get("adc_bits") or row.bits
+        kind = settings.get("adc_kind") or row.converter
+        if bits == row.bits and kind == row.converter:
+            return row
+        if row.energy_J is None or not row.latency_s:
+            return row
+        steps = conversion_steps(kind, bits) / conversion_steps(row.converter, row.bits)
+        latency_s, node_m = row.latency_s * steps, self.parameter("node")
+        new = expected_adc(bits, 1 / latency_s, node_m)
+        old = expected_adc(row.bits, 1 / row.latency_s, node_m)
+        return replace(
+            row,
+            energy_J=row.energy_J * new.energy_J / old.energy_J,
+            latency_s=latency_s,
+            area_m2=None if row.area_m2 is None else row.area_m2 * new.area_m2 / old.area_m2,
+            converter=kind,
+            bits=float(bits),
+        )
+
+    def table(self, name: str) -> tuple[float, ...]:
+        """Return the values of a table. Raises ValueError where the file has none."""
+        if name not in self.tables:
+            raise ValueError(f"technology {self.stem}: {unknown('table', name, self.tables)}")
+        return self.tables[name].values
 
     def parameter(self, name: str) -> float:
         """Return the value of a constant. Raises ValueError where the file has none."""
@@ -88,6 +137,7 @@ _TOP = {
     "area_source": str,
     "event": dict,
     "parameter": dict,
+    "table": dict,
 }
 _NEEDED = ("name", "description", "idle_W", "idle_source")
 _EVENT = {
@@ -97,9 +147,15 @@ _EVENT = {
     "overlaps": bool,
     "n_out_max": float,
     "n_in_max": float,
+    "area_m2": float,
+    "converter": str,
+    "bits": float,
+    "scales": str,
 }
+_ONE_OF = {"converter": ("sar", "ramp"), "scales": ("adc", "digital")}
 _MAY_BE_UNKNOWN = ("idle_W", "energy_J", "latency_s")
 _PARAMETER = {"value": float, "unit": str, "source": str}
+_TABLE = {"values": list, "unit": str, "source": str}
 
 
 def _checked(
@@ -123,6 +179,8 @@ def _checked(
             raise ValueError(f"{where}: {key} takes a finite number from 0, got {value!r}")
         if isinstance(value, str) and not value.strip():
             raise ValueError(f"{where}: {key} is empty")
+        if key in _ONE_OF and isinstance(value, str) and value not in _ONE_OF[key]:
+            raise ValueError(f"{where}: {unknown(key, value, _ONE_OF[key])}")
         result[key] = value
     for key in needs:
         if key not in result:
@@ -147,12 +205,31 @@ def parse(text: str, stem: str) -> Technology:
     for event, given in top.pop("event", {}).items():
         entries = given if isinstance(given, list) else [given]
         at, needs = f"{where}: event.{event}", ("energy_J", "latency_s", "source")
-        events[event] = tuple(Event(**_checked(at, e, _EVENT, needs)) for e in entries)
+        events[event] = tuple(_event(at, _checked(at, e, _EVENT, needs)) for e in entries)
     parameters = {
         name: Parameter(**_checked(f"{where}: parameter.{name}", p, _PARAMETER, tuple(_PARAMETER)))
         for name, p in top.pop("parameter", {}).items()
     }
-    return Technology(stem=stem, events=events, parameters=parameters, **top)
+    tables = {
+        name: _table(at, _checked(at, t, _TABLE, tuple(_TABLE)))
+        for name, t in top.pop("table", {}).items()
+        for at in (f"{where}: table.{name}",)
+    }
+    return Technology(stem=stem, events=events, parameters=parameters, tables=tables, **top)
+
+
+def _event(where: str, given: dict[str, Any]) -> Event:
+    if bool(given.get("converter")) != bool(given.get("bits")):
+        raise ValueError(f"{where}: converter and bits (above 0) belong together")
+    return Event(**given)
+
+
+def _table(where: str, given: dict[str, Any]) -> Table:
+    values = given["values"]
+    right = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
+    if not values or not right or not all(math.isfinite(v) for v in values):
+        raise ValueError(f"{where}: values takes finite numbers, got {values!r}")
+    return Table(tuple(float(v) for v in values), given["unit"], given["source"])
 
 
 def names() -> list[str]:
@@ -165,8 +242,14 @@ def names() -> list[str]:
 def load(name: str) -> Technology:
     """Return a technology by the stem of a shipped file, or by the path of one's own TOML file.
 
-    Raises ValueError where there is no such file, or it does not follow the schema.
+    `stem@22nm` is that technology made at another node, by the laws of `nodes.py`. Raises
+    ValueError where there is no such file, or it does not follow the schema.
     """
+    base, at, node = name.partition("@")
+    if at:
+        from .nodes import at_node
+
+        return at_node(load(base), node, name)
     if name.endswith(".toml"):
         path = Path(name)
         if not path.is_file():
