@@ -153,9 +153,19 @@ def bill(arm: Mapping[str, Any]) -> Table:
         ("part", "device", "event"),
         ("events", "energy", "share"),
     )
-    rows = [r for r in arm["energy"]["rows"] if r["kind"] == "train"]
+    rows: dict[tuple[str, str, str], dict[str, Any]] = {}  # the page tells the verbs apart
+    for r in arm["energy"]["rows"]:
+        if r["kind"] != "train":
+            continue
+        earlier = rows.get((r["part"], r["device"], r["event"]))
+        if earlier is None:
+            rows[r["part"], r["device"], r["event"]] = dict(r)
+            continue
+        earlier["work"] += r["work"]
+        if r["energy_J"] is not None:
+            earlier["energy_J"] += r["energy_J"]
     total = arm["energy"]["train_J"]
-    for row in sorted(rows, key=lambda r: -(r["energy_J"] or 0.0)):
+    for row in sorted(rows.values(), key=lambda r: -(r["energy_J"] or 0.0)):
         joules = row["energy_J"]
         standing = row["part"] == row["device"]
         table.add_row(

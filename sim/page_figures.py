@@ -95,15 +95,16 @@ def energy(report: Report, plotted: bool) -> list[Html]:
                     r["kind"],
                     r["part"],
                     "" if r["event"] == STANDING else r["device"],
+                    r.get("verb", "").lower(),
                     r["event"],
                     si(r["work"], "s") if r["event"] == STANDING else count(r["work"]),
                     metered(r["energy_J"], False),
                     "" if share is None else percent(share),
                 ]
             )
-    columns = ["Arm", "Steps", "Part", "Device", "Event", "How many", "Energy", "Share"]
+    columns = ["Arm", "Steps", "Part", "Device", "Verb", "Event", "How many", "Energy", "Share"]
     caption = "Every event that took place; shares are of the arm's steps of the same kind"
-    account = table(caption, columns, rows, numeric=(5, 6, 7))
+    account = table(caption, columns, rows, numeric=(6, 7, 8))
     return [*found, details("The whole account, with evaluation and programming", account)]
 
 

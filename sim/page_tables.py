@@ -100,7 +100,8 @@ def _priced(arm: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:
         for price in arm["technologies"][row["technology"]]["events"][row["event"]]:
             n_out, n_in = (number(price.get(key, "inf")) for key in ("n_out_max", "n_in_max"))
             if device["n_out"] <= (n_out or 0) and device["n_in"] <= (n_in or 0):
-                found.append((row["technology"], row["event"], price))
+                own = device.get("prices", {}).get(row["event"], {})
+                found.append((row["technology"], row["event"], {**price, **own}))
                 break
     return found
 

@@ -26,6 +26,8 @@ class Bill:
     """None where nobody has metered the event."""
     technology: str
     """Stem of the technology that prices it; the sources stand there."""
+    verb: str = ""
+    """What the device was asked to do; empty for standing power."""
 
 
 def technologies(ledger: Ledger, instead: Mapping[str, str] | None = None) -> dict[str, Technology]:
@@ -93,7 +95,7 @@ def bill(
     all of it. Raises ValueError where a technology has no price for an event that took place.
     """
     only = None if kinds is None else set(kinds)
-    work: dict[tuple[str, str, str], float] = {}
+    work: dict[tuple[str, str, str, str], float] = {}
     on_s: dict[str, float] = {}
     for step, tally in ledger.steps.items():
         if only is not None and step.kind not in only:
@@ -102,15 +104,15 @@ def bill(
         for op, done in zip(step.ops, tally.work, strict=True):
             for (event, _), amount in zip(op.depths, done, strict=True):
                 if amount:
-                    key = (step.kind, op.device, event)
+                    key = (step.kind, op.device, op.verb, event)
                     work[key] = work.get(key, 0.0) + amount
     rows = []
-    for (kind, name, event), amount in work.items():
+    for (kind, name, verb, event), amount in work.items():
         device, technology = ledger.devices[name], chosen[name]
         price = technology.event(event, device.n_out, device.n_in, device.settings)
         joules = None if price.energy_J is None else amount * price.energy_J
         part = part_of(device, technology)
-        rows.append(Bill(kind, part, name, event, amount, joules, technology.stem))
+        rows.append(Bill(kind, part, name, event, amount, joules, technology.stem, verb))
     parts = {part_of(d, chosen[name]): chosen[name] for name, d in ledger.devices.items()}
     for kind, time_s in on_s.items():
         for part, technology in parts.items():
@@ -123,6 +125,16 @@ def bill(
 def total_J(rows: Iterable[Bill], kind: str | None = None) -> float:
     """Return the joules of all rows that are metered or modelled, or of those of one kind."""
     return sum(r.energy_J or 0.0 for r in rows if kind is None or r.kind == kind)
+
+
+def converters(device: Installed, technology: Technology) -> dict[str, dict[str, float | None]]:
+    """Return the prices that follow a device's settings, and not the technology file alone."""
+    found = {}
+    for name in technology.events:
+        row = technology.event(name, device.n_out, device.n_in, device.settings)
+        if row.converter:
+            found[name] = {"energy_J": row.energy_J, "latency_s": row.latency_s}
+    return found
 
 
 def area_m2(ledger: Ledger, chosen: Mapping[str, Technology]) -> dict[str, float | None]:

@@ -17,7 +17,7 @@ from ..devices.technology import Technology
 from ..devices.words import unknown
 from .experiment import BadInput, Experiment
 from .files import read_json
-from .pricing import area_m2, bill, part_of, technologies, total_J
+from .pricing import area_m2, bill, converters, part_of, technologies, total_J
 from .privacy import statements
 from .run import LEDGER, MAIN, arms_of, finished, folder_of, open_run
 from .timing import Timeline, replay_all, total_s
@@ -117,6 +117,7 @@ def _arm(
                 "n_out": d.n_out,
                 "n_in": d.n_in,
                 "settings": dict(d.settings),
+                "prices": converters(d, chosen[name]),
             }
             for name, d in ledger.devices.items()
         ],

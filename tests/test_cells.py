@@ -11,7 +11,15 @@ from hwloop.devices.cells import Cells
 from hwloop.devices.technology import load
 from hwloop.devices.weight_mapping import WeightMapping, scales
 
-PRESETS = ["pcm_hermes", "pcm_nandakumar", "rram_milo", "rram_neurram"]
+PRESETS = [
+    "pcm_hermes",
+    "pcm_joshi",
+    "pcm_nandakumar",
+    "rram_cmo",
+    "rram_milo",
+    "rram_neurram",
+    "sonos",
+]
 
 
 def cells(stem: str) -> Cells:

@@ -33,6 +33,10 @@ source = "s"
 value = 8
 unit = "bit"
 source = "s"
+[table.times]
+values = [1.0, 2]
+unit = "s"
+source = "t"
 """
 
 
@@ -49,6 +53,9 @@ def test_rows_are_chosen_by_size():
     assert technology.event("frame", 5, 11).latency_s == 2e-4
     assert technology.event("mac", 1, 1).energy_J is None
     assert technology.parameter("bits") == 8
+    assert technology.table("times") == (1.0, 2.0)
+    with pytest.raises(ValueError, match='unknown table "time"; did you mean "times"'):
+        technology.table("time")
     assert parse(GOOD.replace("idle_W = 1", 'idle_W = "unknown"'), "good").idle_W is None
     with pytest.raises(ValueError, match="the matrix has 6 and 11"):
         technology.event("frame", 6, 11)
@@ -72,6 +79,15 @@ def test_rows_are_chosen_by_size():
         ('unit = "bit"\nsource = "s"', 'unit = "bit"\nsource = " "', "source is empty"),
         ("value = 8", 'value = "8"', "value takes float"),
         ("[event.mac]", "[event.mac", "not TOML"),
+        ("overlaps = true", 'converter = "sar"', "converter and bits (above 0) belong together"),
+        ("overlaps = true", "bits = 8", "converter and bits (above 0) belong together"),
+        ("overlaps = true", 'converter = "flash"\nbits = 8', 'unknown converter "flash"'),
+        ("overlaps = true", 'scales = "digitl"', 'unknown scales "digitl"; did you mean "digital"'),
+        ("overlaps = true", "area_m2 = -1", "area_m2 takes a finite number from 0, got -1"),
+        ("values = [1.0, 2]", "values = []", "table.times: values takes finite numbers, got []"),
+        ("values = [1.0, 2]", "values = [1.0, nan]", "values takes finite numbers, got [1.0, nan]"),
+        ("values = [1.0, 2]", 'values = ["a"]', "values takes finite numbers, got ['a']"),
+        ("values = [1.0, 2]", "values = 3", "values takes list, got 3"),
     ],
 )
 def test_what_is_wrong_is_named(old, new, says):
