@@ -19,7 +19,7 @@ from .crossbar_read import Pass, Plane, loaded, read
 from .crossbar_settings import check
 from .crossbar_write import Written, forced, trapped, write
 from .ledger import Count
-from .parasitics import Wires
+from .parasitics import Unconverged, Wires
 from .seeds import Draw
 from .technology import Technology, load
 from .weight_mapping import WeightMapping, scales
@@ -225,7 +225,8 @@ class Crossbar(Device):
             rows = self._enter(given, width, "calibration data").astype(np.float32)
             if verb is Can.TRANSPOSE:
                 rows = rows * (self._scale * self._rescale)
-            drives = [d for _, d in self._drives(rows, verb)[0]]
+            planes, spent = self._drives(rows, verb)
+            drives = [d for _, d in planes]
             found = [
                 np.max([abs(c.carried(d)).max(axis=0) for d in drives], axis=0)
                 for c, *_ in self._of(verb)
@@ -233,7 +234,9 @@ class Crossbar(Device):
             self._ranges[verb] = np.stack([shared(f, self.adc_per_column) for f in found])
             self._passes.pop(verb, None)
             self._fitted.add(verb)
-            self.ledger.record(self.name, "CALIBRATE", len(rows), self.cost(verb, len(rows)))
+            events = dict(self.cost(verb, len(rows)))
+            events["cell_read"] = Count(spent, events["cell_read"].depth)
+            self.ledger.record(self.name, "CALIBRATE", len(rows), events)
 
     def compensate(self, per_column: bool = False) -> None:
         """Rescale the outputs by what the summed conductance has lost since `program`.
@@ -329,16 +332,22 @@ class Crossbar(Device):
 
     def _conducted(self) -> Conducted:
         if self._passed is None:
-            self._passed = conduct(
-                self._cells,
-                self._written,
-                self._age_s,
-                self.retention,
-                self._noise,
-                self._tiles,
-                self._wires,
-                self.curvature,
-            )
+            try:
+                self._passed = conduct(
+                    self._cells,
+                    self._written,
+                    self._age_s,
+                    self.retention,
+                    self._noise,
+                    self._tiles,
+                    self._wires,
+                    self.curvature,
+                )
+            except Unconverged as wrong:
+                raise ValueError(
+                    f"{self.name}: {wrong.where}; lower word_ohm or bit_ohm, g_max_S, or the "
+                    "array by tile_rows and tile_columns"
+                ) from wrong
         return self._passed
 
     def _load(self, verb: Can) -> Array:

@@ -24,6 +24,11 @@ _MODE_ERROR = 1e-2
 class Unconverged(ArithmeticError):
     """A parasitic solve stopped above its tolerance."""
 
+    def __init__(self, where: str, change: str) -> None:
+        super().__init__(f"{where}: {change}")
+        self.where = where
+        """How far it came, without what to change."""
+
 
 def cells(what: str, cells: Any) -> Doubles:
     """Return a matrix of finite numbers from 0, in float64."""
@@ -170,8 +175,8 @@ class ParasiticArray:
             m, n = self.shape
             raise Unconverged(
                 f"the parasitic solve of {m} x {n} cells stands at a residual of {residual:.1e} "
-                f"after {taken} steps, above {self.tolerance:.1e}: raise max_steps or tolerance, "
-                f"or lower the conductances, word_ohm or bit_ohm"
+                f"after {taken} steps, above {self.tolerance:.1e}",
+                "raise max_steps or tolerance, or lower the conductances, word_ohm or bit_ohm",
             )
 
     @cached_property

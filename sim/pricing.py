@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ..devices.ledger import Installed, Ledger, Op, Step
 from ..devices.technology import Technology, load
@@ -127,13 +128,14 @@ def total_J(rows: Iterable[Bill], kind: str | None = None) -> float:
     return sum(r.energy_J or 0.0 for r in rows if kind is None or r.kind == kind)
 
 
-def converters(device: Installed, technology: Technology) -> dict[str, dict[str, float | None]]:
+def converters(device: Installed, technology: Technology) -> dict[str, dict[str, Any]]:
     """Return the prices that follow a device's settings, and not the technology file alone."""
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name in technology.events:
         row = technology.event(name, device.n_out, device.n_in, device.settings)
         if row.converter:
-            found[name] = {"energy_J": row.energy_J, "latency_s": row.latency_s}
+            price = {"energy_J": row.energy_J, "latency_s": row.latency_s}
+            found[name] = {**price, "source": row.source}
     return found
 
 

@@ -212,6 +212,14 @@ def test_selected_rows_see_only_the_wire_of_the_others() -> None:
     assert loss[0] < 0.8 * loss[1], "fewer rows at once share less of the bit line's resistance"
 
 
+def test_an_array_that_cannot_be_solved_says_how_far_it_came_and_what_to_change() -> None:
+    w = rng.uniform(-1, 1, (60, 64)).astype(np.float32)
+    with pytest.raises(ValueError, match="c: the parasitic solve of 64 x 120 cells stands at a "):
+        make(w, **EXACT, word_ohm=1e7, bit_ohm=1e7).matrix()
+    with pytest.raises(ValueError, match="lower word_ohm or bit_ohm, g_max_S, or the array by"):
+        make(w, **EXACT, word_ohm=1e7, bit_ohm=1e7).multiply(w[:, :64])
+
+
 @pytest.mark.parametrize(("driven", "sensed"), [("right", "top"), ("both", "both")])
 def test_lines_are_driven_and_sensed_where_the_settings_say(driven: Any, sensed: Any) -> None:
     ohms = {"word_ohm": 50.0, "bit_ohm": 50.0, "driver_ohm": 20.0}

@@ -111,6 +111,7 @@ class Technology:
             area_m2=None if row.area_m2 is None else row.area_m2 * new.area_m2 / old.area_m2,
             converter=kind,
             bits=float(bits),
+            source=f"{row.source}; here {bits:g} bits ({kind}), by the same law",
         )
 
     def table(self, name: str) -> tuple[float, ...]:
