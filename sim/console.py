@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from .arm import Progress as State
+from .pricing import STANDING
 from .units import count, epsilon, number, percent, si
 
 QUIET_S = 5.0
@@ -167,7 +168,7 @@ def bill(arm: Mapping[str, Any]) -> Table:
     total = arm["energy"]["train_J"]
     for row in sorted(rows.values(), key=lambda r: -(r["energy_J"] or 0.0)):
         joules = row["energy_J"]
-        standing = row["part"] == row["device"]
+        standing = row["event"] == STANDING
         table.add_row(
             escape(row["part"]),
             "" if standing else escape(row["device"]),

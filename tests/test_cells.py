@@ -13,6 +13,7 @@ from hwloop.devices.weight_mapping import WeightMapping, scales
 
 PRESETS = [
     "pcm_hermes",
+    "pcm_hermes_single",
     "pcm_joshi",
     "pcm_nandakumar",
     "rram_cmo",
@@ -33,6 +34,7 @@ def cells(stem: str) -> Cells:
         ("pcm_nandakumar", 0.0, 0.26348),
         ("pcm_nandakumar", 0.5, 0.26348 + 1.9650 / 2 - 1.1731 / 4),
         ("pcm_hermes", 1.0, 0.16603 + 4.71806 - 8.48101 + 4.68961),
+        ("pcm_hermes_single", 0.5, 0.15782 + 2.32444 / 2 - 2.16311 / 4 + 0.68842 / 8),
         ("rram_neurram", 1.0, 0.348 + 16.030 - 43.853 + 45.393 - 16.815),
         ("rram_milo", 1.0, 4.782321 - 0.009107 * 225),
         ("rram_milo", 50 / 225, 4.782321 - 0.009107 * 50),

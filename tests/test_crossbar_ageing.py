@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from hwloop.devices import Seed
+from hwloop.devices import Seed, technology
 from hwloop.devices.cells import Cells
 from hwloop.devices.crossbar import Crossbar
 from hwloop.devices.technology import load
@@ -107,6 +108,22 @@ def test_joshi_s_writes_are_as_wide_as_measured() -> None:
         assert std == pytest.approx(-0.00178767 * g * g + 0.07585724 * g + 0.28638599, rel=1e-4)
 
 
+def test_one_device_a_cell_drifts_and_reads_by_its_own_law() -> None:
+    """The one-device HERMES model of aihwkit at half of g_max, and below its knees."""
+    cell = Cells.of(load("pcm_hermes_single"), None, None)
+    assert cell.drift_std is not None
+    assert cell.read is not None
+    x = np.array([0.1, 0.5], np.float32)
+    low = min(max(-0.0120 * math.log(0.1) - 0.0023, 0.0124), 0.04)
+    np.testing.assert_allclose(
+        cell.drift_std(x), [low, -0.0165 * 0.25 + 0.0116 * 0.5 + 0.0104], rtol=1e-5
+    )
+    low = min(max(-0.0078 * math.log(0.1) + 0.0038, 0.0179), 0.04)
+    high = 0.0664 * 0.125 - 0.1352 * 0.25 + 0.0768 * 0.5 + 0.0088
+    np.testing.assert_allclose(cell.read(x), [low, high], rtol=1e-5)
+    assert cell.drift_reference_s == 200
+
+
 def make(w: np.ndarray, **settings: Any) -> Crossbar:
     device = Crossbar(n_out=w.shape[0], n_in=w.shape[1], name="c", seed=Seed(3), **settings)
     device.program(w)
@@ -169,3 +186,22 @@ def test_writes_differ_from_cycle_to_cycle_and_devices_from_one_another() -> Non
     # The cell at zero of each pair is cut off below: half of its own std, less its mean.
     zero = (0.16603 / 20.7) ** 2 * (0.5 - 0.5 / math.pi)
     assert apart == pytest.approx((prog**2 + zero) * (1 + 0.1**2), rel=0.08)
+
+
+def test_one_s_own_cells_are_one_file(tmp_path: Path) -> None:
+    """A shipped file with other cells: new physics without a line of code."""
+    text = (Path(str(technology.__file__)).parent / "rram_neurram.toml").read_text()
+    mine = tmp_path / "mine.toml"
+    mine.write_text(text.replace("value = 4e-05", "value = 8e-05").replace("1.603e-05", "2e-05"))
+    cell = Cells.of(load(str(mine)), None, None)
+    std = cell.programming_std(np.array([8e-5], np.float32))[0] * 1e6
+    assert std == pytest.approx(0.348 + 20 - 43.853 + 45.393 - 16.815, rel=1e-4)
+    g = make(HALF, technology=str(mine), **QUIET)._written.g[0, 0].ravel()[1:]
+    x = 0.5
+    std = 0.348 + 20 * x - 43.853 * x**2 + 45.393 * x**3 - 16.815 * x**4
+    assert g.mean() * 1e6 == pytest.approx(40, abs=5 * std / 100)
+    assert g.std() * 1e6 == pytest.approx(std, rel=5 / math.sqrt(2e4))
+    other = tmp_path / "other.toml"
+    other.write_text(text.replace("[1.0, 86400.0, 172800.0]", "[1.0, 86400.0, 3600.0]"))
+    with pytest.raises(ValueError, match="retention_time takes two times and more, ascending"):
+        make(HALF, technology=str(other))

@@ -232,7 +232,9 @@ def test_settings_do_what_their_costs_say() -> None:
     assert device.cost(Can.TRANSPOSE, 1)["adc"].work == sum(len(p.gain) for p in back)
 
 
-@pytest.mark.parametrize("stem", ["pcm_hermes", "rram_neurram", "isaac", *BUILT])
+@pytest.mark.parametrize(
+    "stem", ["pcm_hermes", "pcm_hermes_single", "rram_neurram", "isaac", *BUILT]
+)
 def test_every_preset_is_a_device_that_reads_its_matrix_and_prices_what_it_does(stem: str) -> None:
     device = make(6, 20, technology=stem)
     device.program(np.random.default_rng(0).uniform(-1, 1, (6, 20)))

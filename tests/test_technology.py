@@ -82,6 +82,7 @@ def test_rows_are_chosen_by_size():
         ("overlaps = true", 'converter = "sar"', "converter and bits (above 0) belong together"),
         ("overlaps = true", "bits = 8", "converter and bits (above 0) belong together"),
         ("overlaps = true", 'converter = "flash"\nbits = 8', 'unknown converter "flash"'),
+        ("overlaps = true", 'scales = "digital"', "follow the node: parameter.node is missing"),
         ("overlaps = true", 'scales = "digitl"', 'unknown scales "digitl"; did you mean "digital"'),
         ("overlaps = true", "area_m2 = -1", "area_m2 takes a finite number from 0, got -1"),
         ("values = [1.0, 2]", "values = []", "table.times: values takes finite numbers, got []"),

@@ -211,6 +211,12 @@ def parse(text: str, stem: str) -> Technology:
         name: Parameter(**_checked(f"{where}: parameter.{name}", p, _PARAMETER, tuple(_PARAMETER)))
         for name, p in top.pop("parameter", {}).items()
     }
+    follow = [row for rows in events.values() for row in rows if row.converter or row.scales]
+    if follow and "node" not in parameters:
+        raise ValueError(
+            f"{where}: prices of a converter, and what scales, follow the node: parameter.node is "
+            "missing"
+        )
     tables = {
         name: _table(at, _checked(at, t, _TABLE, tuple(_TABLE)))
         for name, t in top.pop("table", {}).items()
