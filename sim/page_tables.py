@@ -92,7 +92,7 @@ def _value(value: Any) -> str:
 def _priced(arm: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:
     """Return (technology, event, price) for what took place in an arm."""
     of = {d["name"]: d for d in arm["devices"]}
-    found = []
+    found: list[tuple[str, str, Mapping[str, Any]]] = []
     for row in arm["energy"]["rows"]:
         if row["event"] == STANDING:
             continue
