@@ -14,7 +14,7 @@ from .cells import Cells
 from .crossbar_cost import Tiles
 from .crossbar_read import Currents
 from .crossbar_write import Written
-from .parasitics import Wires, effective_conductance
+from .parasitics import Wires, effective_conductance, effective_noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +47,50 @@ class Conducted(NamedTuple):
     """(slices, columns, n_in): conductance of all cells of a weight, over a full-on cell's."""
 
 
-def wired(g: Array, tiles: Tiles, wires: Wires) -> Array:
+def wired(
+    g: Array, variance: Array | None, tiles: Tiles, wires: Wires
+) -> tuple[Array, Array | None]:
     """Return what conductances g (slices, cells, columns, n_in) amount to between the terminals.
 
-    Arrays are solved one by one; in each the cells of a weight stand side by side on the word
-    lines, one output after another. Rows that are not selected hang on open transistors, so that
-    only the wire past them counts. Reading backwards drives and senses the same terminals, so by
-    reciprocity the transpose is that of the same matrix.
+    And what variance their reads then have. Arrays are solved one by one; in each the cells of a
+    weight stand side by side on the word lines, one output after another. Rows that are not
+    selected hang on open transistors, so that only the wire past them counts. Reading backwards
+    drives and senses the same terminals, so by reciprocity the transpose is that of the same
+    matrix; its noise is taken for that of reading forwards.
     """
     result = np.empty_like(g)
+    noise = None if variance is None else np.empty_like(variance)
     for inputs in tiles.arrays():
         for columns, _ in tiles.blocks(False):
-            part = g[:, :, columns, inputs]
-            slices, cells, outputs, rows = part.shape
-            array = part.transpose(3, 2, 0, 1).reshape(rows, -1).astype(np.float64)
-            solved = np.empty_like(array)
-            for first in range(0, rows, tiles.at_once):
+            here = g[:, :, columns, inputs]
+            array = _side_by_side(here)
+            std = None
+            if variance is not None:
+                std = np.sqrt(_side_by_side(variance[:, :, columns, inputs]))
+            solved, spread = np.empty_like(array), np.empty_like(array)
+            for first in range(0, len(array), tiles.at_once):
                 group = slice(first, first + tiles.at_once)
-                alone = array
-                if tiles.at_once < rows:
-                    alone = np.zeros_like(array)
-                    alone[group] = array[group]
-                solved[group] = effective_conductance(alone, wires)[group]
-            back = solved.reshape(rows, outputs, slices, cells).transpose(2, 3, 1, 0)
-            result[:, :, columns, inputs] = back
-    return result
+                alone = np.zeros_like(array)
+                alone[group] = array[group]
+                if std is None:
+                    solved[group] = effective_conductance(alone, wires)[group]
+                else:
+                    found = effective_noise(alone, np.where(alone > 0, std, 0), wires)
+                    solved[group], spread[group] = (part[group] for part in found)
+            result[:, :, columns, inputs] = _apart(solved, here.shape)
+            if noise is not None:
+                noise[:, :, columns, inputs] = _apart(spread, here.shape)
+    return result, noise
+
+
+def _side_by_side(part: Array) -> npt.NDArray[np.float64]:
+    """Return (slices, cells, outputs, rows) as the array (rows, columns) that holds it."""
+    return part.transpose(3, 2, 0, 1).reshape(part.shape[3], -1).astype(np.float64)
+
+
+def _apart(array: Array, shape: tuple[int, ...]) -> Array:
+    slices, cells, outputs, rows = shape
+    return array.reshape(rows, outputs, slices, cells).transpose(2, 3, 1, 0)
 
 
 def aged(cells: Cells, written: Written, age_s: float, retention: float) -> Array:
@@ -94,8 +113,8 @@ def conduct(
 ) -> Conducted:
     """Return what each weight's cells pass.
 
-    Wires weaken the noise of a cell as they weaken its current, which is within 5 % of the
-    first-order law of the whole circuit; its thermal noise they leave. A trap switches a cell
+    Wires weaken the noise of cells to first order (`parasitics.effective_noise`); their thermal
+    noise they leave. A trap switches a cell
     between two conductances, faster than reads follow one another: a read finds it filled with
     the probability `duty`, which sets its mean and variance exactly.
     """
@@ -116,9 +135,7 @@ def conduct(
     if noise.temperature_K:
         thermal = cells.thermal_variance(now, noise.temperature_K).sum(axis=1)
     if wires is not None:
-        free, now = now, wired(now, tiles, wires)
-        if square is not None:
-            square *= np.divide(now, free, out=np.zeros_like(now), where=free > 0) ** 2
+        now, square = wired(now, square, tiles, wires)
     return Conducted(
         _signed(now) / span,
         None if square is None else np.asarray(square.sum(axis=1), np.float32),

@@ -144,6 +144,25 @@ class ParasiticArray:
             across(self.g, self._by_row, v, w, x)
             yield batch, x[:, :, : batch.stop - batch.start]
 
+    def noisy(self, sigma: Doubles) -> tuple[Doubles, Doubles]:
+        """Return `effective` and each column's variance for 1 V on each driver alone, turned.
+
+        From the cells of that column, whose conductances have the std sigma (rows, columns).
+        """
+        from .kernels.parasitic_lanes import across
+
+        m, n = self.shape
+        own, matrix, variance = np.empty((3, m, n))
+        for columns, x in self.adjoints():
+            own[:, columns] = x[:, np.arange(columns.start, columns.stop), np.arange(x.shape[2])]
+        weight = (own * self.turn(sigma / self.loss**2)) ** 2
+        for batch, _, bit, v, w, x in self._many(np.eye(m), np.zeros((n, m))):
+            matrix[batch] = bit.T
+            across(self.g, self._by_row, v, w, x)
+            np.square(x, out=x)
+            variance[batch] = np.einsum("ij,ijk->kj", weight, x[:, :, : batch.stop - batch.start])
+        return matrix, variance
+
     @cached_property
     def _by_row(self) -> Doubles:
         """The word lines' coefficients as (3, rows, columns)."""
