@@ -76,7 +76,7 @@ def effective_noise(
     squares of inputs on the left, the second is the mean variance of each column's current over
     the signs of the inputs, to first order and by that column's own cells; for inputs of one sign
     it says too much, as the lines' drops add up: on cells of 1 to 100 uS and 1 ohm segments 4 %
-    of the std at 64 x 64, 13 % at 128, 16 % at 256. `read_noise_std` has the exact law, input by
+    of the std at 64 x 64, 12 % at 128. `read_noise_std` has the exact law, input by
     input. Takes and raises what that does.
     """
     array = ParasiticArray(g_S, wires, tolerance, max_steps)

@@ -17,6 +17,7 @@ from hwloop.devices.parasitics import (
     Wires,
     currents,
     effective_conductance,
+    effective_noise,
     power_W,
     read_noise_std,
     voltages,
@@ -223,6 +224,34 @@ def test_noise_is_less_than_the_effective_matrix_suggests() -> None:
     v, sigma = rng.uniform(0, 0.2, (20, 64)), 0.02 * g
     shortcut = np.sqrt(v**2 @ (sigma * effective_conductance(g, wires) / g) ** 2)
     assert 1.04 < np.mean(shortcut / read_noise_std(g, sigma, v, wires)) < 1.06
+
+
+@pytest.mark.parametrize(("n", "one_sign"), [(64, 1.04), (128, 1.12)])
+def test_the_mean_noise_of_an_array_is_right_for_inputs_of_both_signs(n, one_sign) -> None:
+    """And too much, by what the docstring says, for those of one."""
+    rng = np.random.default_rng(0)
+    g, wires = rng.uniform(1e-6, 1e-4, (n, n)), Wires(word_ohm=1, bit_ohm=1)
+    sigma = 0.02 * g
+    matrix, variance = effective_noise(g, sigma, wires)
+    np.testing.assert_allclose(matrix, effective_conductance(g, wires), rtol=1e-6)
+    for low, expected in ((-0.2, 1.0), (0.0, one_sign)):
+        v = rng.uniform(low, 0.2, (8, n))
+        ratio = np.sqrt(v**2 @ variance) / read_noise_std(g, sigma, v, wires)
+        print(f"{n} x {n}, from {low:g} V: {ratio.mean():.3f}")
+        assert ratio.mean() == pytest.approx(expected, abs=0.015)
+
+
+@pytest.mark.parametrize("ends", [("left", "bottom"), ("right", "top"), ("both", "both")])
+def test_the_noise_of_one_driven_row_is_its_exact_one(ends: Any) -> None:
+    """To first order, but for what the other columns' cells add through the word lines."""
+    wires = replace(WIRES, driven=ends[0], sensed=ends[1])
+    g, _ = array(14, 9)
+    sigma = np.random.default_rng(1).uniform(0, 1e-6, g.shape)
+    _, variance = effective_noise(g, sigma, wires)
+    exact = read_noise_std(g, sigma, np.eye(14), wires)
+    np.testing.assert_allclose(np.sqrt(variance), exact, rtol=2e-2, atol=1e-3 * exact.max())
+    with pytest.raises(ValueError, match=r"sigma_S takes \(14, 9\) like g_S, got \(9, 14\)"):
+        effective_noise(g, sigma.T, wires)
 
 
 def test_agrees_with_badcrossbar() -> None:

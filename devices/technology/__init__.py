@@ -252,8 +252,8 @@ def load(name: str) -> Technology:
     `stem@22nm` is that technology made at another node, by the laws of `nodes.py`. Raises
     ValueError where there is no such file, or it does not follow the schema.
     """
-    base, at, node = name.partition("@")
-    if at:
+    base, at, node = name.rpartition("@")
+    if at and not name.endswith(".toml"):
         from .nodes import at_node
 
         return at_node(load(base), node, name)

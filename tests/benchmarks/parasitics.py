@@ -20,7 +20,7 @@ from _report import Figure, best
 from scipy.sparse import coo_array
 from scipy.sparse.linalg import spsolve
 
-from hwloop.devices.parasitics import Wires, currents, effective_conductance
+from hwloop.devices.parasitics import Wires, currents, effective_conductance, read_noise_std
 
 N, OHM = 256, 1.0
 WIRES = Wires(word_ohm=OHM, bit_ohm=OHM)
@@ -99,8 +99,27 @@ def direct(g: Any, v: Any) -> Any:
     return spsolve(full, right)[w[-1]] / OHM
 
 
+def noise(long: bool) -> Iterator[Figure]:
+    """Yield how far the first-order std of a column's current is from that of sampled arrays."""
+    rng, n, times = np.random.default_rng(1), 64, 4000 if long else 1000
+    g, v = rng.uniform(1e-6, 1e-4, (n, n)), rng.uniform(0, 0.2, (1, n))
+    sigma, wires = 0.02 * g, Wires(word_ohm=2, bit_ohm=2)
+    some = [currents(g + sigma * rng.standard_normal(g.shape), v, wires)[0] for _ in range(times)]
+    ratio = read_noise_std(g, sigma, v, wires)[0] / np.std(some, axis=0)
+    yield Figure(
+        "parasitic_noise_error",
+        abs(float(ratio.mean()) - 1),
+        0.05,
+        "lower",
+        "relative",
+        f"{n} x {n}, 2 ohm a segment, {times:,} arrays sampled: mean over the columns, whose own "
+        f"stds are off by {np.abs(ratio - 1).max():.3f} at most (sampling: {(2 * times) ** -0.5:.3f} each)",
+    )
+
+
 def measure(long: bool) -> Iterator[Figure]:
     """Yield the figures of issue 3 that concern parasitic resistance."""
+    yield from noise(long)
     rng = np.random.default_rng(0)
     g, v = rng.uniform(1e-6, 1e-4, (N, N)), rng.uniform(0, 0.2, (1, N))
     full = np.full((N, N), 1e-4)
