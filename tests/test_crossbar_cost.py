@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from hwloop.devices import Can, Count, Seed
+from hwloop.devices import Can, Count, Ledger, Seed
 from hwloop.devices.converters import expected_adc
 from hwloop.devices.crossbar import Crossbar
 from hwloop.devices.technology import load
-from hwloop.sim.pricing import area_m2
+from hwloop.sim.pricing import area_m2, bill, converters
 
 CORE = 256
 NEURRAM = [
@@ -271,3 +272,17 @@ def test_expected_converters_are_near_neurosim_s_and_cells_are_not() -> None:
     print("nJ: " + ", ".join(f"{e} {nJ:.2g}" for e, nJ in found.items()))
     print(f"converters {found['adc']:.1f} nJ, NeuroSim 13.56; all {sum(found.values()):.1f}, 17.56")
     assert 1 / 2.5 < found["adc"] / 13.56 < 2.5
+
+
+def test_a_ledger_read_back_has_the_same_area_and_prices() -> None:
+    device = make(100, 300, technology="rram_milo", adc_bits=6, adc_kind="ramp")
+    device.program(np.ones((100, 300), np.float32))
+    ledger, chosen = device.ledger, {"c": load("rram_milo")}
+    back = Ledger.from_json(json.loads(json.dumps(ledger.to_json())))
+    assert back == ledger
+    assert area_m2(back, chosen) == area_m2(ledger, chosen)
+    [found] = converters(back.devices["c"], chosen["c"]).values()
+    assert found["latency_s"] == pytest.approx(64 * 1e-8 / 9)
+    assert found["source"].endswith("here 6 bits (ramp), by the same law")
+    rows = bill(back, chosen, dict.fromkeys(back.steps, 1.0))
+    assert {r.verb for r in rows} == {"PROGRAM"}
