@@ -150,6 +150,19 @@ def _signed(g: Array) -> Array:
     return np.asarray(g[:, 0] - g[:, 1] if g.shape[1] == 2 else g[:, 0], np.float32)
 
 
+def _turned(w: Array) -> Array:
+    """Return w (n, drives), its columns contiguous: BLAS takes w.T faster so.
+
+    Sixteen rows at a time stay in the cache, which `np.asfortranarray` does not see to.
+    """
+    if w.flags.f_contiguous:
+        return w
+    turned = np.empty(w.shape, w.dtype, order="F")
+    for first in range(0, len(w), 16):
+        turned[first : first + 16] = w[first : first + 16]
+    return turned
+
+
 def currents(
     found: Conducted, weights: Sequence[float], tiles: Tiles, forward: bool, pulsed: bool
 ) -> list[Currents]:
@@ -176,12 +189,11 @@ def currents(
             parts.append(
                 Currents(
                     drives,
-                    # Read as w.T, which BLAS takes faster where it is contiguous.
-                    np.asfortranarray(w),
-                    None if found.variance is None else np.asfortranarray(cut(found.variance)),
+                    _turned(w),
+                    None if found.variance is None else _turned(cut(found.variance)),
                     weight,
                     None if found.thermal is None else cut(found.thermal).sum(axis=1),
-                    tuple((name, np.asfortranarray(c)) for name, c in curves.items()),
+                    tuple((name, _turned(c)) for name, c in curves.items()),
                 )
             )
     return parts
