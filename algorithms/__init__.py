@@ -2,6 +2,7 @@
 
 from .activity_gradient import ActivityGradient
 from .apollo import Apollo
+from .aware import NoiseAware
 from .backprop import Backprop
 from .base import Algorithm, Pass
 from .cascaded_forward import CascadedForward
@@ -69,6 +70,7 @@ __all__ = [
     "Loss",
     "MeanSquare",
     "MonoForward",
+    "NoiseAware",
     "OPTIMIZERS",
     "Optimizer",
     "PEPITA",

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 from ..devices import Can
 from ..devices.release import Release
 from ..mappings import Demand, Graph, Network, Placement
+from .aware import NoiseAware
 from .losses import Loss, SoftmaxCrossEntropy
 from .optimizers import SGD, Optimizer
 from .private import Private
@@ -42,6 +43,8 @@ class Algorithm(abc.ABC):
     optimizer: Optimizer = field(default_factory=SGD)
     private: Private | None = None
     """Clip and noise the gradients of every layer, for differential privacy."""
+    aware: NoiseAware | None = None
+    """Put noise on the weights in every training step."""
 
     by_sample: ClassVar[bool] = True
     """Whether every change is a sum over samples that `update` is given: what privacy clips."""
@@ -94,6 +97,8 @@ class Algorithm(abc.ABC):
                 needs |= Can.PROGRAM
                 if self.private is None and self.by_outer_products:
                     needs |= self.optimizer.needs
+            if self.aware is not None:
+                needs |= Can.PROGRAM
             if also:
                 needs |= also[k - 1]
             gain = 2.0 if layer.activation == "relu" else 1.0
@@ -151,12 +156,40 @@ class Algorithm(abc.ABC):
         own rate, for schedules. The caller opens the ledger's step.
         """
         on.steps += 1
+        if self.aware is not None:
+            return self._step_on_noise(self.aware, on, x, target, mask, rate)
         passed = self.forward(on, x)
+        return self._learn_from(on, passed, target, mask, rate)
+
+    def _learn_from(
+        self, on: Placement, passed: Pass, target: Any, mask: Any, rate: float
+    ) -> float:
         with on.ledger.stage("error", after=(f"forward/{on.network.depth}",)):
             loss, error = self.loss.error(on.host, passed.output, target, mask)
         share = None if mask is None else mask / mask.mean()
         passed = passed._replace(target=target, share=share)
         self.learn(on, passed, error, rate)
+        return loss
+
+    def _step_on_noise(
+        self, aware: NoiseAware, on: Placement, x: Any, target: Any, mask: Any, rate: float
+    ) -> float:
+        """Do what `step` does with noise on all weights, and none on those that it leaves."""
+        try:
+            with on.ledger.stage("noise"):
+                aware.inject(on)
+            passed = self.forward(on, x, after=("noise",))
+            loss = self._learn_from(on, passed, target, mask, rate)
+        finally:
+            if on.clean:
+                with on.ledger.stage("clean", after=on.ledger.stages):
+                    for name in list(on.clean):
+                        on.settle(name)
+        if aware.clips:
+            with on.ledger.stage("clip", after=on.ledger.stages):
+                for k in range(1, on.network.depth + 1):
+                    if self.trains(k, on.network):
+                        aware.clip(on, f"weight/{k}")
         return loss
 
     def update(

@@ -66,6 +66,7 @@ class SGD(Optimizer):
         self, on: Placement, name: str, delta: Any, rows: Any, scale: float, rate: float
     ) -> None:
         if not self.momentum:
+            on.settle(name)
             on[name].update(delta, rows, -self.rate * rate * scale)
             return
         w = digital_copy(on, name)
@@ -138,10 +139,14 @@ class Adam(Optimizer):
 
 
 def digital_copy(on: Placement, name: str) -> Any:
-    """Return the digital copy (n_out, n_in) of a matrix, read off the device the first time."""
-    key = f"copy/{name}"
+    """Return the digital copy (n_out, n_in) of a matrix, read off the device the first time.
+
+    Whoever asks writes the matrix next, so noise on it need not be taken off before.
+    """
+    key, clean = f"copy/{name}", on.clean.pop(name, None)
     if key not in on.digital:
-        on.digital[key] = on.array(on[name].matrix().astype(np.float32))
+        w = on[name].matrix() if clean is None else clean
+        on.digital[key] = on.array(w.astype(np.float32))
     return on.digital[key]
 
 

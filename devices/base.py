@@ -79,6 +79,8 @@ class Device(abc.ABC):
     usual_technology: ClassVar[str]
     is_tile: ClassVar[bool] = False
     """True where a matrix occupies hardware of its own; False where one machine takes turns."""
+    digital: ClassVar[bool] = False
+    """True where the matrix is held as numbers: what is read is what was written."""
 
     def __init_subclass__(cls) -> None:
         cls.can = Can.MULTIPLY

@@ -8,16 +8,18 @@ from typing import Literal
 
 import numpy as np
 
+from .ageing import Ageing
 from .arrays import Array
 from .base import Can, Device
 from .cells import Cells
 from .converters import range_of, shared
 from .crossbar_cost import Periphery, cost_of, units_of, verify_cost
-from .crossbar_currents import Conducted, Noise, aged, conduct, currents
+from .crossbar_currents import Conducted, Noise, conduct, currents, seen_of, wired
 from .crossbar_passes import passes_of
 from .crossbar_read import Pass, Plane, loaded, read
 from .crossbar_settings import check
 from .crossbar_write import Written, forced, trapped, write
+from .drift_compensation import calibration_cost, column_sums, drift_factors
 from .ledger import Count
 from .parasitics import Unconverged, Wires
 from .seeds import Draw
@@ -29,7 +31,7 @@ ROWS = 1024
 
 
 @dataclass(kw_only=True, eq=False)
-class Crossbar(Device):
+class Crossbar(Device, Ageing):
     """Arrays of resistive cells between DACs and ADCs, with the noise of every part.
 
     Programming noise, drift and read noise follow the statistics in the technology file. Reads
@@ -165,6 +167,7 @@ class Crossbar(Device):
         self._scale = np.ones(self.n_out, np.float32)
         self._rescale = np.ones(self.n_out, np.float32)
         self._age_s = 0.0
+        self._fresh: Array | None = None
         g = self._targets(np.zeros((self.n_out, self.n_in), np.float32))
         fixed = forced(self, g.shape, self._cells, self._tiles)
         g = g if fixed is None else np.where(np.isnan(fixed), g, fixed)
@@ -238,20 +241,38 @@ class Crossbar(Device):
             events["cell_read"] = Count(spent, events["cell_read"].depth)
             self.ledger.record(self.name, "CALIBRATE", len(rows), events)
 
-    def compensate(self, per_column: bool = False) -> None:
-        """Rescale the outputs by what the summed conductance has lost since `program`.
+    @property
+    def drifts(self) -> bool:
+        moves = self.drift > 0 and self._cells.drift_mean is not None
+        return moves or (self.retention > 0 and self._cells.retention is not None)
 
-        One number for all outputs, or `per_column` one for each, as read with all inputs on.
+    def compensate(self, per_column: bool = False) -> None:
+        """Rescale the outputs by what a calibration read finds lost since `program`.
+
+        By one number for all outputs, or `per_column` by one for each; `drift_compensation.py`
+        says how. The first after a `program` counts two reads: that of the fresh cells is the
+        measure of all.
         """
-        now = aged(self._cells, self._written, self._age_s, self.retention)
-        columns = slice(0, self.n_out)
-        before, after = (g[:, :, columns].sum(axis=(0, 1, 3)) for g in (self._written.g, now))
-        if not per_column:
-            before, after = (np.full(self.n_out, total.sum()) for total in (before, after))
-        safe = np.where(after > 0, after, 1)
-        self._rescale = np.where(after > 0, before / safe, 1).astype(np.float32)
+        reads = 1
+        if self._fresh is None:
+            self._fresh, reads = self._column_sums(0.0, "fresh"), 2
+        self._rescale = drift_factors(
+            self._fresh, self._column_sums(self._age_s, "calibration"), per_column
+        )
         self._passes.clear()
-        self.ledger.record(self.name, "COMPENSATE", 1, self.cost(Can.MULTIPLY, 1))
+        events = calibration_cost(reads, self._around, self._tiles, self._mapping)
+        self.ledger.record(self.name, "COMPENSATE", reads, events)
+
+    def _column_sums(self, age_s: float, name: str) -> Array:
+        """Return the currents (slices, cells, n_out) of single columns, read at an age."""
+        seen = seen_of(self._cells, self._written, age_s, self.retention, self._noise)
+        if self._wires is not None:
+            seen = wired(*seen, self._tiles, self._wires)
+        now, variance = (None if a is None else a[:, :, : self.n_out] for a in seen)
+        assert now is not None
+        draw = self._stream.child(name).at(self._operations)
+        unit = np.float32(1 / self._cells.span_S)
+        return column_sums(now * unit, variance, self.output_noise, self._top, draw)
 
     def matrix(self) -> Array:
         w = np.zeros((len(self._written.g[0, 0]), self.n_in), np.float32)
@@ -286,6 +307,7 @@ class Crossbar(Device):
         self._written = write(self, target, self._cells, self._tiles, draw)
         self._rescale = np.ones(self.n_out, np.float32)
         self._age_s = 0.0
+        self._fresh = None
         self._forget()
         self._ranges.clear()
         self._fitted.clear()
@@ -418,6 +440,8 @@ class Crossbar(Device):
         if self._written.strays is not None:
             state["target"], state["stray"] = self._written.strays
         state |= {f"fitted:{verb.name}": np.ones(1) for verb in self._fitted}
+        if self._fresh is not None:
+            state["fresh"] = self._fresh
         return state | {f"range:{verb.name}": r for verb, r in self._ranges.items()}
 
     def _restore(self, arrays: Mapping[str, Array]) -> None:
@@ -428,6 +452,7 @@ class Crossbar(Device):
         self._written = Written(arrays["g"].copy(), nu, 0, (), strays)
         self._scale, self._rescale = arrays["scale"].copy(), arrays["rescale"].copy()
         self._age_s = float(arrays["age_s"][0])
+        self._fresh = arrays["fresh"].copy() if "fresh" in arrays else None
         self._forget()
         self._fitted = {v for v in Can if f"fitted:{v.name}" in arrays}
         self._ranges = {v: arrays[k].copy() for v in Can if (k := f"range:{v.name}") in arrays}

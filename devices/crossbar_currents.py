@@ -101,6 +101,27 @@ def aged(cells: Cells, written: Written, age_s: float, retention: float) -> Arra
     return g
 
 
+def seen_of(
+    cells: Cells, written: Written, age_s: float, retention: float, noise: Noise
+) -> tuple[Array, Array | None]:
+    """Return the conductances (slices, cells, columns, n_in) that reads find at an age.
+
+    And the variance of a read, in squares of a full-on cell's; None where cells are read exactly.
+    A trap switches a cell between two conductances, faster than reads follow one another: a read
+    finds it filled with the probability `duty`, which sets its mean and variance exactly.
+    """
+    span = np.float32(cells.span_S)
+    now = aged(cells, written, age_s, retention)
+    std = cells.read_std(written.g, now, age_s) if noise.read else None
+    square = None if std is None else (std * np.float32(noise.read / span)) ** 2
+    if noise.traps is not None:
+        step = np.where(noise.traps, now * np.float32(noise.telegraph), 0)
+        switched = (step * np.float32(np.sqrt(noise.duty * (1 - noise.duty)) / span)) ** 2
+        square = switched if square is None else square + switched
+        now = now - step * np.float32(noise.duty)
+    return now, square
+
+
 def conduct(
     cells: Cells,
     written: Written,
@@ -114,20 +135,11 @@ def conduct(
     """Return what each weight's cells pass.
 
     Wires weaken the noise of cells to first order (`parasitics.effective_noise`); their thermal
-    noise they leave. A trap switches a cell
-    between two conductances, faster than reads follow one another: a read finds it filled with
-    the probability `duty`, which sets its mean and variance exactly.
+    noise they leave.
     """
     span = np.float32(cells.span_S)
-    now = aged(cells, written, age_s, retention)
-    std = cells.read_std(written.g, now, age_s) if noise.read else None
-    square = None if std is None else (std * np.float32(noise.read / span)) ** 2
-    alone = now
-    if noise.traps is not None:
-        step = np.where(noise.traps, now * np.float32(noise.telegraph), 0)
-        switched = (step * np.float32(np.sqrt(noise.duty * (1 - noise.duty)) / span)) ** 2
-        square = switched if square is None else square + switched
-        now = now - step * np.float32(noise.duty)
+    alone = aged(cells, written, age_s, retention)
+    now, square = seen_of(cells, written, age_s, retention, noise)
     curves = []
     if curvature:
         curves = [(p, np.float32(curvature) * c / span) for p, c in cells.curved(now)]

@@ -20,6 +20,7 @@ class Ideal(Device):
 
     usual_technology = "ideal"
     is_tile = True
+    digital = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,8 +10,9 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from .release import Release
 
-Kind = Literal["program", "train", "evaluate", "free"]
-"""What a step is for: writing the first weights, learning, testing, or anything outside a step."""
+Kind = Literal["program", "train", "evaluate", "compensate", "free"]
+"""What a step is for: writing weights, learning, testing, reading back what time has done to a
+matrix, or anything outside a step."""
 
 
 _KINDS = frozenset(get_args(Kind))
@@ -166,6 +167,11 @@ class Ledger:
             yield
         finally:
             self._stage = outer
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages of the open step so far."""
+        return tuple(self._after)
 
     def record(self, device: str, verb: str, batch: int, events: Mapping[str, Count]) -> None:
         """Write down one operation in the current stage; outside a step it is a step of its own."""

@@ -27,6 +27,7 @@ class MatrixEngine(Device):
     """
 
     usual_technology = "nvidia_a100_fp32"
+    digital = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

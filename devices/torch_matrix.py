@@ -33,6 +33,7 @@ class TorchMatrix(Device):
     """The number format in which the matrix is held and multiplied."""
 
     usual_technology = "torch"
+    digital = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -35,6 +35,13 @@ class Placement:
     """What sums over a batch are divided by; None: by the size of the batch that came."""
     steps: int = 0
     """Training steps so far: the counter of whatever draws at random beside the devices."""
+    clean: dict[str, Any] = field(default_factory=dict)
+    """Matrices without noise, by name, while their devices hold noisy ones: within a step."""
+
+    def settle(self, name: str) -> None:
+        """Write a matrix without its noise again, where its device holds a noisy one."""
+        if (clean := self.clean.pop(name, None)) is not None:
+            self.devices[name].program(self.array(clean))
 
     def __getitem__(self, name: str) -> Device:
         return self.devices[name]

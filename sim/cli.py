@@ -119,7 +119,7 @@ def run(
 @app.command()
 def report(folder: Run, technology: Technologies = None) -> None:
     """Write a run's page, JSON and trace; print the gist."""
-    from .console import sentences, summary
+    from .console import chips, sentences, summary
     from .files import write, write_json
     from .findings import findings
     from .page import render
@@ -132,6 +132,8 @@ def report(folder: Run, technology: Technologies = None) -> None:
     write(folder / "report.html", render(made))
     console = _console()
     console.print(summary(made))
+    if (table := chips(made)) is not None:
+        console.print(table)
     console.print(sentences(findings(made)))
     typer.echo(f"\nreport  {folder / 'report.html'}")
     typer.echo(f"trace   {folder / 'trace.json'} (opens in ui.perfetto.dev)")

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from .arm import Progress as State
+from .deploy_report import age, made_of, share
 from .pricing import STANDING
 from .units import count, epsilon, number, percent, si
 
@@ -202,4 +203,27 @@ def timeline(arm: Mapping[str, Any]) -> Table:
         )
     if any(s["measured"] for s in line["slices"]):
         table.caption, table.caption_justify = "*: measured on hardware", "left"
+    return table
+
+
+def chips(report: Mapping[str, Any]) -> Table | None:
+    """Return the accuracy of every arm's chips as they age; None where nothing was deployed."""
+    arms = [arm for arm in report["arms"] if "deploy" in arm]
+    if not arms:
+        return None
+    times_s = sorted({t for arm in arms for t in arm["deploy"]["times_s"]})
+    many = max(arm["deploy"]["chips"] for arm in arms)
+    stems = {arm["name"]: ", ".join(made_of(arm["deploy"])) for arm in arms}
+    alike = len(set(stems.values())) == 1
+    of = f" of {stems[arms[0]['name']]}" if alike else ""
+    title = f"on {many} chip{'s' if many > 1 else ''}{of}: test accuracy in per cent by age"
+    left = ("arm", "compensation") if alike else ("arm", "chip", "compensation")
+    table = _table(title, left, [age(t) for t in times_s])
+    for arm in arms:
+        for way, curve in arm["deploy"]["ways"].items():
+            at = {point["time_s"]: share(point).removesuffix(" %") for point in curve}
+            chip = [] if alike else [escape(stems[arm["name"]])]
+            table.add_row(escape(arm["name"]), *chip, way, *[at.get(t, "") for t in times_s])
+    table.caption = "mean ± std over the chips" if many > 1 else None
+    table.caption_justify = "left"
     return table

@@ -8,14 +8,15 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from pathlib import Path
+from pathlib import Path as File
 from typing import Any
 
-from ..algorithms import LOSSES, OPTIMIZERS, RULES, Algorithm, Loss
+from ..algorithms import LOSSES, OPTIMIZERS, RULES, Algorithm, Loss, NoiseAware
 from ..devices import CATALOGUE
 from ..devices.technology import load as load_technology
 from ..devices.words import unknown
-from .places import BadInput, Source, shown
+from .deployment import Deployment, NoiseTable, aware_of, read_deploy
+from .places import BadInput, Path, Source, shown
 from .settings import anchored, apply, inherited
 from .tables import (
     DataTable,
@@ -39,9 +40,10 @@ _TABLES: dict[str, type[Table]] = {
     "network": NetworkTable,
     "train": TrainTable,
     "privacy": PrivacyTable,
+    "noise": NoiseTable,
     "host": HostTable,
 }
-_KEYS = ("name", "seed", *_TABLES, "algorithm", "optimizer", "compare")
+_KEYS = ("name", "seed", *_TABLES, "algorithm", "optimizer", "deploy", "compare")
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,13 @@ class Experiment:
     algorithm: Algorithm
     train: TrainTable
     privacy: PrivacyTable
+    noise: NoiseTable
     host: HostTable
     places: Mapping[str, Mapping[str, Any]]
     """Demand name or role -> {"device": ..., and the fields of that device}."""
     compare: Mapping[str, Experiment]
+    deploy: Deployment | None
+    """The chip that the trained network is put on; None: none."""
     raw: Mapping[str, Any]
     """The file as it was read, with what was set on the command line."""
     at: Source = field(default_factory=Source, repr=False, compare=False)
@@ -76,7 +81,7 @@ def default_text() -> str:
     return resources.files("hwloop.sim").joinpath("default.toml").read_text("utf-8")
 
 
-def read(path: Path | None, settings: Sequence[str] = ()) -> Experiment:
+def read(path: File | None, settings: Sequence[str] = ()) -> Experiment:
     """Return the experiment of a TOML file, or the embedded one, with `key=value` settings.
 
     Paths in the file are relative to its folder, those in settings to the current one. Raises
@@ -99,7 +104,7 @@ def read(path: Path | None, settings: Sequence[str] = ()) -> Experiment:
         raise BadInput(f"{where} is not TOML of a sane depth") from wrong
     if path is not None:
         raw.setdefault("name", path.stem)
-    raw = anchored(raw, Path.cwd() if path is None else path.parent)
+    raw = anchored(raw, File.cwd() if path is None else path.parent)
     settled = apply(raw, settings)
     if raw.get("compare") == {}:
         del raw["compare"]
@@ -118,7 +123,7 @@ def parse(raw: Mapping[str, Any], at: Source | None = None) -> Experiment:
         if role in ROLES:
             if numbered and not key.removeprefix(f"{role}/").isdigit():
                 raise at.bad((key,), f"{shown(key)} is no place; there is {role}, {role}/1, ...")
-            places[key] = _place(at, key, value)
+            places[key] = _place(at, (key,), value)
         elif key not in known and not (arm and key == "name"):
             raise at.bad((key,), unknown("key", key, [*known, *ROLES]))
     name, seed = raw["name"], raw.get("seed", 0)
@@ -129,12 +134,17 @@ def parse(raw: Mapping[str, Any], at: Source | None = None) -> Experiment:
     made: dict[str, Any] = {
         key: validated(at, (key,), table, raw.get(key, {})) for key, table in _TABLES.items()
     }
-    _check_technology(at, "host", made["host"].technology)
+    _check_technology(at, ("host",), made["host"].technology)
+    deploy = read_deploy(at, raw.get("deploy"), _place)
+    if deploy is not None and deploy.host is not None:
+        _check_technology(at, ("deploy",), deploy.host, "host")
+    aware = aware_of(at, made["noise"], deploy, places)
     return Experiment(
         name=name,
         seed=seed,
-        algorithm=_algorithm(at, raw, made["privacy"]),
+        algorithm=_algorithm(at, raw, made["privacy"], aware),
         places=places,
+        deploy=deploy,
         compare={} if arm else _compare(at, raw),
         raw=raw,
         at=at,
@@ -162,7 +172,9 @@ def _compare(at: Source, raw: Mapping[str, Any]) -> dict[str, Experiment]:
     return arms
 
 
-def _algorithm(at: Source, raw: Mapping[str, Any], privacy: PrivacyTable) -> Algorithm:
+def _algorithm(
+    at: Source, raw: Mapping[str, Any], privacy: PrivacyTable, aware: NoiseAware | None
+) -> Algorithm:
     optimizer = _built(at, "optimizer", raw.get("optimizer", {}), "kind", OPTIMIZERS, "sgd")
     given = dict(table_at(at, ("algorithm",), raw.get("algorithm", {})))
     loss_name = given.pop("loss", "cross_entropy")
@@ -170,7 +182,7 @@ def _algorithm(at: Source, raw: Mapping[str, Any], privacy: PrivacyTable) -> Alg
         said = unknown("loss", str(loss_name), LOSSES)
         raise at.bad(("algorithm", "loss"), said)
     loss: Loss = LOSSES[loss_name]()
-    more: dict[str, Any] = {"loss": loss, "optimizer": optimizer}
+    more: dict[str, Any] = {"loss": loss, "optimizer": optimizer, "aware": aware}
     if privacy.noise_multiplier > 0:
         from ..algorithms.private import Private
 
@@ -181,27 +193,28 @@ def _algorithm(at: Source, raw: Mapping[str, Any], privacy: PrivacyTable) -> Alg
     return made
 
 
-def _place(at: Source, key: str, given: Any) -> dict[str, Any]:
-    values = dict(table_at(at, (key,), given))
+def _place(at: Source, path: Path, given: Any) -> dict[str, Any]:
+    values = dict(table_at(at, path, given))
     device = values.pop("device", None)
     if device is None:
-        raise at.bad((key,), f"[{key}] device is missing; there is: {', '.join(CATALOGUE)}")
+        named = ".".join(path)
+        raise at.bad(path, f"[{named}] device is missing; there is: {', '.join(CATALOGUE)}")
     if not isinstance(device, str) or device not in CATALOGUE:
-        raise at.bad((key, "device"), unknown("device", str(device), CATALOGUE))
+        raise at.bad((*path, "device"), unknown("device", str(device), CATALOGUE))
     checked = validated(
-        at, (key,), fields_of(CATALOGUE[device]), values, ("device",), f'device "{device}"'
+        at, path, fields_of(CATALOGUE[device]), values, ("device",), f'device "{device}"'
     )
     result = checked.model_dump(exclude_unset=True)
     if "technology" in result:
-        _check_technology(at, key, result["technology"])
+        _check_technology(at, path, result["technology"])
     return {"device": device, **result}
 
 
-def _check_technology(at: Source, table: str, name: str) -> None:
+def _check_technology(at: Source, path: Path, name: str, key: str = "technology") -> None:
     try:
         load_technology(name)
     except (ValueError, OSError) as wrong:
-        raise at.bad((table, "technology"), str(wrong)) from wrong
+        raise at.bad((*path, key), str(wrong)) from wrong
 
 
 def _built(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .deploy_report import sentences as on_chips
 from .pricing import STANDING
 from .reading import cost_curve, event_times, measured_share, unmetered
 from .units import epsilon, listed, number, percent, points, ratio, si
@@ -28,6 +29,7 @@ def findings(report: Mapping[str, Any]) -> list[str]:
     found = [*conditions(report)]
     for other in others:
         found += _against(main, other, report)
+    found += on_chips(report)
     rival = next((a for a in others if a["rule"] != "Frozen"), others[0] if others else None)
     found += _bound(main)
     if rival is not None:

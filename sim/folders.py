@@ -14,7 +14,7 @@ from .experiment import MAIN, BadInput, Experiment, read
 from .files import write
 
 EXPERIMENT, RESULT, LEDGER = "experiment.toml", "result.json", "ledger.json"
-WEIGHTS = "weights.safetensors"
+WEIGHTS, CHIPS = "weights.safetensors", "chips_ledger.json"
 
 
 def folder_of(run: Path, arm: str) -> Path:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
+from . import page_deploy as chips
 from . import page_figures as figures
 from . import page_headline as headline
 from . import page_tables as tables
@@ -29,19 +30,24 @@ def render(report: Mapping[str, Any]) -> str:
     for k, arm in enumerate(report["arms"]):
         if arm["timeline"] is not None and arm["timeline"]["slices"]:
             plots[f"timeline-{k}"] = timeline(arm)
+    if on_chips := chips.views(report):
+        plots[chips.KEY] = on_chips
     if not any(arm["curve"] for arm in report["arms"]):
         del plots["learning"]
     if not any(views["data"] for views in plots["energy"].values()):
         del plots["energy"]
+    on = [arm["deploy"] for arm in report["arms"] if "deploy" in arm]
+    whole = {**report, "arms": [*report["arms"], *on]}
     scripts = [get_plotlyjs(), _own("page.js")]
     chapters = [
         ("findings", "Findings", headline.findings_list(report)),
         ("learning", "Learning", figures.learning(report, "learning" in plots)),
+        *([("deploy", "On chips", chips.chapter(report, bool(on_chips)))] if on else []),
         ("energy", "Energy", figures.energy(report, "energy" in plots)),
         ("timeline", "Time of a training step", figures.timelines(report, set(plots))),
         ("privacy", "Privacy", tables.privacy(report)),
-        ("devices", "Devices", tables.devices(report)),
-        ("prices", "Prices and their sources", tables.prices(report)),
+        ("devices", "Devices", tables.devices(whole)),
+        ("prices", "Prices and their sources", tables.prices(whole)),
         ("experiment", "Data and experiment", tables.experiment(report)),
     ]
     body = el(

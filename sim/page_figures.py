@@ -15,16 +15,18 @@ from .units import count, number, percent, si
 Report = Mapping[str, Any]
 
 
-def _switch(figure: str, legend: str, options: Sequence[tuple[str, str]]) -> Html:
+def switch(key: str, legend: str, options: Sequence[tuple[str, str]]) -> Html:
+    """Return the switch `legend` of a figure: (value, title) of what can be chosen."""
     inside = []
     for k, (value, title) in enumerate(options):
         chosen = {"checked": ""} if k == 0 else {}
-        name = {"type": "radio", "name": f"{figure}-{legend}", "value": value}
+        name = {"type": "radio", "name": f"{key}-{legend}", "value": value}
         inside.append(el("label", None, el("input", {**name, **chosen}), el("span", None, title)))
     return el("fieldset", None, el("legend", None, legend), *inside)
 
 
-def _figure(key: str, caption: str, alt: str, switches: Sequence[Html]) -> Html:
+def figure(key: str, caption: str, alt: str, switches: Sequence[Html]) -> Html:
+    """Return the place of a plot, with its switches; the page's script draws it."""
     return el(
         "figure",
         {"data-plot": key},
@@ -62,7 +64,7 @@ def learning(report: Report, plotted: bool) -> list[Html]:
     alt = f"Line plot of {part} accuracy and training loss of each arm; its numbers are below."
     views = [("epoch", "epochs"), ("energy", "joules"), ("time", "seconds")]
     return [
-        _figure("learning", caption, alt, [_switch("learning", "Against", views)]),
+        figure("learning", caption, alt, [switch("learning", "Against", views)]),
         details("The curves as a table", table(caption, columns, rows, numeric=(1, 2, 3, 4, 5))),
     ]
 
@@ -79,8 +81,8 @@ def energy(report: Report, plotted: bool) -> list[Html]:
             "lengths would mean nothing."
         )
         alt = "Bar chart of training energy by arm; its numbers are in the account below."
-        switches = [_switch("energy", "Split by", splits), _switch("energy", "Scale", scales)]
-        found.append(_figure("energy", caption, alt, switches))
+        switches = [switch("energy", "Split by", splits), switch("energy", "Scale", scales)]
+        found.append(figure("energy", caption, alt, switches))
     else:
         found.append(el("p", None, "No training energy is metered or modelled."))
     rows = []
@@ -133,7 +135,7 @@ def timelines(report: Report, plotted: set[str]) -> list[Html]:
             )
         alt = f"Gantt chart of a training step of {arm['name']}; its numbers are below."
         views = [("scale", "to scale"), ("order", "in order")]
-        found.append(_figure(key, caption, alt, [_switch(key, "Time", views)]))
+        found.append(figure(key, caption, alt, [switch(key, "Time", views)]))
         rows = [
             [
                 s["stage"],

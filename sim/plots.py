@@ -17,8 +17,8 @@ Views = dict[str, Figure]
 COLOURS = ("#4c86d8", "#e08a3c", "#3fa47c", "#b36bc2", "#c9564f", "#8c8c93", "#b59b2c")
 """Legible on white and on black; shapes, dashes and hatching say the same without colour."""
 
-_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-_SYMBOLS = ("circle", "diamond", "square", "cross", "triangle-up", "x", "star")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SYMBOLS = ("circle", "diamond", "square", "cross", "triangle-up", "x", "star")
 _MOST_SERIES = 12
 _CLEAR = "rgba(0,0,0,0)"
 _HOVER = {
@@ -136,8 +136,8 @@ def _curves(k: int, arm: Mapping[str, Any], x: Sequence[Any]) -> list[dict[str, 
         "name": name,
         "legendgroup": str(k),
         "x": list(x),
-        "line": {"color": COLOURS[k % len(COLOURS)], "dash": _DASHES[k % len(_DASHES)], "width": 2},
-        "marker": {"size": 6, "symbol": _SYMBOLS[k % len(_SYMBOLS)]},
+        "line": {"color": COLOURS[k % len(COLOURS)], "dash": DASHES[k % len(DASHES)], "width": 2},
+        "marker": {"size": 6, "symbol": SYMBOLS[k % len(SYMBOLS)]},
         "hoverinfo": "text",
     }
     said = []
@@ -226,7 +226,7 @@ def _energy(
             "hoverinfo": "text",
         }
         if scale == "log":
-            marker = {"size": 12, "color": colour, "symbol": _SYMBOLS[k % len(_SYMBOLS)]}
+            marker = {"size": 12, "color": colour, "symbol": SYMBOLS[k % len(SYMBOLS)]}
             above = [j or None for j in joules]
             dots = {"type": "scatter", "mode": "markers", "x": above, "marker": marker}
             traces.append({**common, **dots})

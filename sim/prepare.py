@@ -21,6 +21,7 @@ from ..mappings import Demand, Network, build, place
 from .arm import Arm
 from .data import Data
 from .data import load as load_data
+from .deploy import rehearse as rehearse_deployment
 from .experiment import MAIN, BadInput, Experiment
 from .rehearse import rehearse
 from .threads import sharing
@@ -118,6 +119,8 @@ def prepare(name: str, experiment: Experiment, data: Data) -> Arm:
         arm.releases = experiment.algorithm.releases(placement, *_sampling(experiment, data))
         with sharing(train.threads):
             rehearse(arm)
+            if experiment.deploy is not None:
+                rehearse_deployment(arm)
     except (ValueError, Unable, ImportError, MemoryError) as wrong:
         _refuse(experiment, demands, wrong)
     except RuntimeError as wrong:  # how torch says that a place has no memory left

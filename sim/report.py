@@ -15,17 +15,19 @@ from .. import __version__
 from ..devices.ledger import Installed, Ledger, Op, Step
 from ..devices.technology import Technology
 from ..devices.words import unknown
+from .deploy_report import chips_of
+from .described import described
 from .experiment import BadInput, Experiment
 from .files import read_json
-from .pricing import area_m2, bill, converters, part_of, technologies, total_J
+from .pricing import bill, technologies, total_J
 from .privacy import statements
-from .run import LEDGER, MAIN, arms_of, finished, folder_of, open_run
+from .run import CHIPS, LEDGER, MAIN, arms_of, finished, folder_of, open_run
 from .timing import Timeline, replay_all, total_s
 
 
-def read_ledger(run: Path, arm: str) -> Ledger:
-    """Return the ledger of one arm. Raises BadInput where it is absent or cut short."""
-    path = folder_of(run, arm) / LEDGER
+def read_ledger(run: Path, arm: str, file: str = LEDGER) -> Ledger:
+    """Return a ledger of one arm. Raises BadInput where it is absent or cut short."""
+    path = folder_of(run, arm) / file
     try:
         return Ledger.from_json(read_json(path))
     except BadInput:
@@ -44,7 +46,8 @@ def assemble(run: Path, instead: Mapping[str, str] | None = None) -> dict[str, A
     results = finished(run)
     arms = arms_of(experiment)
     ledgers = {name: read_ledger(run, name) for name in arms}
-    known = set().union(*(_keys(ledger) for ledger in ledgers.values()))
+    chips = {a: read_ledger(run, a, CHIPS) for a in arms if "deploy" in results[a]}
+    known = set().union(*(_keys(one) for one in (*ledgers.values(), *chips.values())))
     instead = dict(instead or {})
     for key in instead:
         if key not in known:
@@ -58,7 +61,11 @@ def assemble(run: Path, instead: Mapping[str, str] | None = None) -> dict[str, A
         "instead": instead,
         "experiment": dict(experiment.raw),
         "data": results[MAIN]["data"],
-        "arms": [_arm(results[name], one, ledgers[name], instead) for name, one in arms.items()],
+        "arms": [
+            _arm(results[name], one, ledgers[name], instead)
+            | chips_of(results[name], chips.get(name), instead)
+            for name, one in arms.items()
+        ],
     }
 
 
@@ -106,22 +113,8 @@ def _arm(
             "busy_s": _busy(ledger, timelines),
         },
         "timeline": None if train is None else _timeline(train, timelines[train], ledger, chosen),
-        "area_m2": area_m2(ledger, chosen),
         "privacy": [asdict(s) for s in statements(ledger.releases(), experiment.privacy.delta)],
-        "devices": [
-            {
-                "name": name,
-                "kind": d.kind,
-                "technology": chosen[name].stem,
-                "part": part_of(d, chosen[name]),
-                "n_out": d.n_out,
-                "n_in": d.n_in,
-                "settings": dict(d.settings),
-                "prices": converters(d, chosen[name]),
-            }
-            for name, d in ledger.devices.items()
-        ],
-        "technologies": {t.stem: _sources(t) for t in chosen.values()},
+        **described(ledger, chosen),
     }
 
 
@@ -179,16 +172,3 @@ def _busy(ledger: Ledger, timelines: Mapping[Step, Timeline]) -> dict[str, float
             for part, time_s in timelines[step].busy_s().items():
                 busy[part] = busy.get(part, 0.0) + tally.times * time_s
     return busy
-
-
-def _sources(technology: Technology) -> dict[str, Any]:
-    return {
-        "name": technology.name,
-        "description": technology.description,
-        "idle_W": technology.idle_W,
-        "idle_source": technology.idle_source,
-        "area_m2": technology.area_m2,
-        "area_source": technology.area_source,
-        "events": {name: [asdict(e) for e in es] for name, es in technology.events.items()},
-        "parameters": {n: asdict(p) for n, p in technology.parameters.items()},
-    }

@@ -15,14 +15,16 @@ from typing import Any
 from . import checkpoint
 from .arm import Arm, Progress
 from .checkpoint import CHECKPOINT
+from .deploy import Deployed, deploy
 from .experiment import MAIN, BadInput
 from .files import json_text, read_json, write, write_arrays, write_json
-from .folders import EXPERIMENT, LEDGER, RESULT, WEIGHTS, folder_of, new_folder, open_run
+from .folders import CHIPS, EXPERIMENT, LEDGER, RESULT, WEIGHTS, folder_of, new_folder, open_run
 from .prepare import arms_of, prepare_all
 from .threads import sharing
 
 __all__ = [
     "CHECKPOINT",
+    "CHIPS",
     "EXPERIMENT",
     "LEDGER",
     "MAIN",
@@ -47,7 +49,7 @@ def execute(run: Path, arms: dict[str, Arm], on_progress: Callable[[Progress], N
     open_ones = []
     for name, arm in arms.items():
         folder = folder_of(run, name)
-        for part in (CHECKPOINT, WEIGHTS, LEDGER, RESULT):
+        for part in (CHECKPOINT, WEIGHTS, LEDGER, CHIPS, RESULT):
             for left in folder.glob(f".{part}.*"):  # half a file, from a run that was killed
                 left.unlink(missing_ok=True)
         if not (folder / RESULT).is_file():
@@ -61,11 +63,17 @@ def execute(run: Path, arms: dict[str, Arm], on_progress: Callable[[Progress], N
                 save = partial(checkpoint.save, arm, folder / CHECKPOINT)
                 if not arm.train(on_progress, interrupted, save):
                     return False
-                _finish(folder, arm)
+                chips = None
+                if arm.experiment.deploy is not None:
+                    chips = deploy(arm, interrupted)
+                    if chips is None:
+                        save()
+                        return False
+                _finish(folder, arm, chips)
     return True
 
 
-def _finish(folder: Path, arm: Arm) -> None:
+def _finish(folder: Path, arm: Arm, chips: Deployed | None) -> None:
     accuracy: dict[str, float] = {"test": arm.accuracy("test")}
     if len(arm.data.validation):
         accuracy["validation"] = arm.accuracy("validation")
@@ -101,6 +109,10 @@ def _finish(folder: Path, arm: Arm) -> None:
         "digest": arm.experiment.digest,
         "ledger_blake2s": _hash(ledger),
     }
+    if chips is not None:
+        text = json_text(chips.ledger.to_json())
+        result["deploy"] = {**chips.result, "ledger_blake2s": _hash(text)}
+        write(folder / CHIPS, text)
     write_arrays(folder / WEIGHTS, arm.weights(), {"experiment": arm.experiment.digest})
     write(folder / LEDGER, ledger)
     write_json(folder / RESULT, result)
@@ -171,6 +183,8 @@ def finished(run: Path) -> dict[str, dict[str, Any]]:
             )
         if "ledger_blake2s" in result:
             _check_ledger(folder / LEDGER, result["ledger_blake2s"])
+        if "deploy" in result:
+            _check_ledger(folder / CHIPS, result["deploy"]["ledger_blake2s"])
         found[name] = result
     return found
 

@@ -119,7 +119,7 @@ def fields_of(cls: type[Any]) -> type[Table]:
     settable: dict[str, Any] = {}
     for f in fields(cls):
         kept = f.name in SET_BY_MAPPING and issubclass(cls, Device)
-        if kept or hints[f.name] in (Loss, Optimizer) or f.name == "private":
+        if kept or hints[f.name] in (Loss, Optimizer) or f.name in ("private", "aware"):
             continue
         default: Any = ... if f.default is MISSING else f.default
         if f.default_factory is not MISSING:
