@@ -145,8 +145,9 @@ def digital_copy(on: Placement, name: str) -> Any:
     """
     key, clean = f"copy/{name}", on.clean.pop(name, None)
     if key not in on.digital:
-        w = on[name].matrix() if clean is None else clean
-        on.digital[key] = on.array(w.astype(np.float32))
+        if clean is None:
+            clean = on.array(on[name].matrix().astype(np.float32))
+        on.digital[key] = clean
     return on.digital[key]
 
 

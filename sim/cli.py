@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import __version__
+from . import cli_deploy
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -191,11 +192,13 @@ def algorithms() -> None:
     console.print(pairs())
 
 
-def _console() -> Console:
-    from rich.console import Console
+app.command("deploy")(cli_deploy.command)
 
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=120)
+
+def _console() -> Console:
+    from .console import plain_console
+
+    return plain_console()
 
 
 def _pairs(technology: list[str] | None) -> dict[str, str]:

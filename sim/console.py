@@ -25,6 +25,12 @@ REDRAW_S = 0.05
 _FIELDS = ("epoch", "loss", "accuracy", "energy", "latency")
 
 
+def plain_console() -> Console:
+    """Return the console that is printed on; where nobody watches, it is 120 columns wide."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=120)
+
+
 def _fields(state: State) -> dict[str, Any]:
     epoch = min(state.epoch + 1, state.epochs)
     return {
@@ -224,6 +230,7 @@ def chips(report: Mapping[str, Any]) -> Table | None:
             at = {point["time_s"]: share(point).removesuffix(" %") for point in curve}
             chip = [] if alike else [escape(stems[arm["name"]])]
             table.add_row(escape(arm["name"]), *chip, way, *[at.get(t, "") for t in times_s])
+    table.min_width = min(len(title), 100)
     table.caption = "mean ± std over the chips" if many > 1 else None
     table.caption_justify = "left"
     return table

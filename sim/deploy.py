@@ -140,13 +140,17 @@ def rehearse(arm: Arm) -> None:
         raise _bad(experiment, "weight", wrong) from wrong
 
 
-def deploy(arm: Arm, interrupted: Callable[[], bool]) -> Deployed | None:
+def deploy(
+    arm: Arm, interrupted: Callable[[], bool], weights: dict[str, Array] | None = None
+) -> Deployed | None:
     """Return what a trained arm reaches on its chips; None where `interrupted` said to stop.
 
-    A chip is written once. Every way of compensation then lives through the same times on the
-    same chip, with the same draws, so that ways can be compared.
+    `weights` are put there in place of the arm's own: matrices and biases by name. A chip is
+    written once. Every way of compensation then lives through the same times on the same chip,
+    with the same draws, so that ways can be compared.
     """
-    experiment, weights, ledger = arm.experiment, arm.weights(), Ledger()
+    experiment, ledger = arm.experiment, Ledger()
+    weights = arm.weights() if weights is None else weights
     chips = [make_chip(arm, number, weights, ledger) for number in range(_deploy(experiment).chips)]
     times_s, ways = schedule(experiment, chips[0])
     x = chips[0].placement.array(arm.data.x)

@@ -31,8 +31,8 @@ def chips_of(
 ) -> dict[str, Any]:
     """Return {"deploy": what an arm's chips reached and cost}; {} where it has none.
 
-    `instead` maps devices, roles or technologies to other technologies. Raises BadInput where a
-    price is missing.
+    `result` holds the arm's name and what `deploy` returned. `instead` maps devices, roles or
+    technologies to other technologies. Raises BadInput where a price is missing.
     """
     if ledger is None:
         return {}

@@ -1,0 +1,34 @@
+"""The command `hwloop deploy`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Lay a value over [deploy], as in chips=20, times_s=[1,86400] or "
+            "weight={device='crossbar',technology='pcm_hermes'}; repeatable.",
+        ),
+    ] = None,
+) -> None:
+    """Put the weights of a finished run on chips, without training, and follow them as they age."""
+    from .console import chips, plain_console, sentences
+    from .deploy_report import sentences as said
+    from .deploy_run import redeploy
+    from .files import write_json
+
+    made = redeploy(folder, settings or [])
+    write_json(folder / "deploy.json", made)
+    console = plain_console()
+    console.print(chips(made))
+    console.print(sentences(said(made)))
+    typer.echo(f"\nchips  {folder / 'deploy.json'}")
