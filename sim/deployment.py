@@ -11,6 +11,7 @@ from pydantic import Field
 
 from ..algorithms import NoiseAware
 from ..devices import CATALOGUE, Can, Device, Ledger, Seed
+from ..devices.technology import load as load_technology
 from ..devices.words import unknown
 from .places import Source, shown
 from .tables import Positive, Table, table_at, validated
@@ -110,8 +111,14 @@ def read_deploy(at: Source, given: Any, place: Place) -> Deployment | None:
 
 
 def _host(at: Source, given: Any) -> str | None:
-    if given is not None and not isinstance(given, str):
+    if given is None:
+        return None
+    if not isinstance(given, str):
         raise at.bad(("deploy", "host"), f"host takes a technology's name, got {shown(given)}")
+    try:
+        load_technology(given)
+    except (ValueError, OSError) as wrong:
+        raise at.bad(("deploy", "host"), str(wrong)) from wrong
     return given
 
 

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from pathlib import Path as File
+from pathlib import Path
 from typing import Any
 
 from ..algorithms import LOSSES, OPTIMIZERS, RULES, Algorithm, Loss, NoiseAware
@@ -16,7 +16,7 @@ from ..devices import CATALOGUE
 from ..devices.technology import load as load_technology
 from ..devices.words import unknown
 from .deployment import Deployment, NoiseTable, aware_of, read_deploy
-from .places import BadInput, Path, Source, shown
+from .places import BadInput, Source, shown
 from .settings import anchored, apply, inherited
 from .tables import (
     DataTable,
@@ -81,7 +81,7 @@ def default_text() -> str:
     return resources.files("hwloop.sim").joinpath("default.toml").read_text("utf-8")
 
 
-def read(path: File | None, settings: Sequence[str] = ()) -> Experiment:
+def read(path: Path | None, settings: Sequence[str] = ()) -> Experiment:
     """Return the experiment of a TOML file, or the embedded one, with `key=value` settings.
 
     Paths in the file are relative to its folder, those in settings to the current one. Raises
@@ -104,7 +104,7 @@ def read(path: File | None, settings: Sequence[str] = ()) -> Experiment:
         raise BadInput(f"{where} is not TOML of a sane depth") from wrong
     if path is not None:
         raw.setdefault("name", path.stem)
-    raw = anchored(raw, File.cwd() if path is None else path.parent)
+    raw = anchored(raw, Path.cwd() if path is None else path.parent)
     settled = apply(raw, settings)
     if raw.get("compare") == {}:
         del raw["compare"]
@@ -136,8 +136,6 @@ def parse(raw: Mapping[str, Any], at: Source | None = None) -> Experiment:
     }
     _check_technology(at, ("host",), made["host"].technology)
     deploy = read_deploy(at, raw.get("deploy"), _place)
-    if deploy is not None and deploy.host is not None:
-        _check_technology(at, ("deploy",), deploy.host, "host")
     aware = aware_of(at, made["noise"], deploy, places)
     return Experiment(
         name=name,
@@ -193,12 +191,12 @@ def _algorithm(
     return made
 
 
-def _place(at: Source, path: Path, given: Any) -> dict[str, Any]:
+def _place(at: Source, path: tuple[str, ...], given: Any) -> dict[str, Any]:
     values = dict(table_at(at, path, given))
     device = values.pop("device", None)
     if device is None:
-        named = ".".join(path)
-        raise at.bad(path, f"[{named}] device is missing; there is: {', '.join(CATALOGUE)}")
+        said = f"[{'.'.join(path)}] device is missing; there is: {', '.join(CATALOGUE)}"
+        raise at.bad(path, said)
     if not isinstance(device, str) or device not in CATALOGUE:
         raise at.bad((*path, "device"), unknown("device", str(device), CATALOGUE))
     checked = validated(
@@ -210,11 +208,11 @@ def _place(at: Source, path: Path, given: Any) -> dict[str, Any]:
     return {"device": device, **result}
 
 
-def _check_technology(at: Source, path: Path, name: str, key: str = "technology") -> None:
+def _check_technology(at: Source, path: tuple[str, ...], name: str) -> None:
     try:
         load_technology(name)
     except (ValueError, OSError) as wrong:
-        raise at.bad((*path, key), str(wrong)) from wrong
+        raise at.bad((*path, "technology"), str(wrong)) from wrong
 
 
 def _built(
