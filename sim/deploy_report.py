@@ -13,8 +13,7 @@ from ..devices.host import NAME as HOST
 from ..devices.ledger import Ledger
 from .described import described
 from .experiment import BadInput
-from .pricing import bill, technologies, total_J
-from .reading import unmetered
+from .pricing import bill, part_of, technologies, total_J
 from .timing import replay_all, total_s
 from .units import listed, percent, points, si
 
@@ -23,6 +22,7 @@ Arm = Mapping[str, Any]
 SAID = {"none": "left to drift", "global": "one factor", "column": "a factor a column"}
 """What the ways of compensation are called where there is room."""
 _FRESH = "just written"
+NOT_METERED = "not metered"
 _DONE = {"program": "writing", "evaluate": "an inference", "compensate": "a compensation"}
 
 
@@ -51,6 +51,8 @@ def chips_of(
         "evaluate": ledger.samples("evaluate"),
         "compensate": sum(t.times for s, t in ledger.steps.items() if s.kind == "compensate"),
     }
+    host = part_of(ledger.devices[HOST], chosen[HOST])
+    mine = [row for row in rows if row.part != host]
     ways = {
         way: [_point(t, by_chip) for t, by_chip in zip(raw["times_s"], found, strict=True)]
         for way, found in raw["accuracy"].items()
@@ -63,8 +65,10 @@ def chips_of(
         "times_s": raw["times_s"],
         "ways": ways,
         "accuracy": raw["accuracy"],
+        "host": host,
         "energy": {
             **{f"{kind}_J": total_J(rows, kind) / n for kind, n in of.items() if n},
+            **{f"{kind}_chip_J": total_J(mine, kind) / n for kind, n in of.items() if n},
             "rows": [asdict(r) for r in rows],
         },
         "latency": {
@@ -130,21 +134,22 @@ class Cost(NamedTuple):
 def cost(arm: Arm) -> list[Cost]:
     """Return the costs of writing a chip, of one inference, of one compensation."""
     chips, found = arm["deploy"], []
-    hosts = {d["part"] for d in chips["devices"] if d["name"] == HOST}
     for kind, said in _DONE.items():
-        if f"{kind}_s" not in chips["latency"]:
-            continue
-        joules = chips["energy"][f"{kind}_J"]
-        rows = [r for r in chips["energy"]["rows"] if r["kind"] == kind]
-        whole = sum(r["energy_J"] or 0.0 for r in rows)
-        mine = sum(r["energy_J"] or 0.0 for r in rows if r["part"] not in hosts)
-        over = "over " if unmetered(chips, kind) else ""
-        shown = f"{over}{si(joules, 'J')}" if joules else "energy that nobody has metered"
-        alone = f"{over}{si(joules * mine / whole, 'J')}" if whole and mine < whole else ""
-        if alone and not mine:
-            alone = "not metered" if over else alone
-        found.append(Cost(said, shown, alone, si(chips["latency"][f"{kind}_s"], "s")))
+        if f"{kind}_s" in chips["latency"]:
+            rows = [r for r in chips["energy"]["rows"] if r["kind"] == kind]
+            whole = _metered(chips["energy"][f"{kind}_J"], rows)
+            mine = [r for r in rows if r["part"] != chips["host"]]
+            alone = _metered(chips["energy"][f"{kind}_chip_J"], mine)
+            time = si(chips["latency"][f"{kind}_s"], "s")
+            found.append(Cost(said, whole, "" if alone == whole else alone, time))
     return found
+
+
+def _metered(joules: float, rows: Sequence[Mapping[str, Any]]) -> str:
+    partly = any(r["energy_J"] is None for r in rows)
+    if partly and not joules:
+        return NOT_METERED
+    return f"over {si(joules, 'J')}" if partly else si(joules, "J")
 
 
 def sentences(report: Mapping[str, Any]) -> Iterator[str]:
@@ -162,11 +167,11 @@ def _costs(arms: Sequence[Arm]) -> dict[str, str]:
     """Return what the chips cost, in words, by the names of the arms that pay the same."""
     said: dict[str, list[str]] = {}
     for arm in arms:
-        parts = [
-            f"{c.what} takes {c.joules}{f' ({c.alone} in the chip alone)' if c.alone else ''} and "
-            f"{c.seconds}"
-            for c in cost(arm)
-        ]
+        parts = []
+        for c in cost(arm):
+            joules = "unmetered energy" if c.joules == NOT_METERED else c.joules
+            alone = f" ({c.alone} in the chip alone)" if c.alone else ""
+            parts.append(f"{c.what} takes {joules}{alone} and {c.seconds}")
         said.setdefault(listed(parts), []).append(arm["name"])
     return {listed(names): text for text, names in said.items()}
 

@@ -1,0 +1,117 @@
+"""MNIST on resistive crossbars: the tables of docs/crossbar_accuracy.md.
+
+    python examples/crossbar_mnist.py > tables.md
+
+784-256-10. One network is trained digitally, plainly and under noise, written to chips and
+followed for a year; others learn in place, on cells that are moved by pulses. Needs the MNIST files
+in HWLOOP_DATA_DIR; takes some ten minutes on one core.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from hwloop.sim.deploy import deploy
+from hwloop.sim.deploy_report import SAID
+from hwloop.sim.experiment import parse
+from hwloop.sim.prepare import prepare_all
+
+EPOCHS = 10
+DIGITAL: dict[str, Any] = {
+    "name": "crossbar_mnist",
+    "data": {"set": "mnist"},
+    "network": {"hidden": [256], "activation": "relu"},
+    "algorithm": {"rule": "backprop"},
+    "optimizer": {"rate": 0.05, "momentum": 0.9},
+    "train": {"epochs": EPOCHS, "batch": 64, "schedule": "linear"},
+    "weight": {"device": "matrix_engine"},
+}
+AWARE = {"std": 0.1, "clip_std": 2.5}
+"""Noise on each weight over the layer's largest, and the cut, in standard deviations."""
+
+PCM = {"device": "crossbar", "technology": "pcm_nandakumar"}
+"""The statistics of published phase-change cells, 8-bit converters."""
+CHIPS: dict[str, dict[str, Any]] = {
+    "without noise": PCM | {"programming_noise": 0.0, "read_noise": 0.0, "drift": 0.0},
+    "PCM": PCM,
+    "PCM, writes 4 x as noisy": PCM | {"programming_noise": 4.0},
+}
+AGES_S = {"1 s": 1.0, "1 day": 86400.0, "1 year": 365.25 * 86400.0}
+WAYS = ["none", "global", "column"]
+NUMBER = 5
+"""Chips of each kind."""
+
+RRAM: dict[str, Any] = {
+    "device": "pulsed_crossbar",
+    "response": "soft_bounds",
+    "step": 0.002,
+    "step_spread": 0.3,
+    "cycle_noise": 3.75,
+    "bound_spread": 0.3,
+}
+"""HfO2 cells that pulses move; the one place that says which."""
+OPU = {"device": "opu", "signed": False}
+IN_PLACE: dict[str, dict[str, Any]] = {
+    "backpropagation, plain pulses": {"weight": RRAM, "optimizer": {"rate": 0.05}},
+    "backpropagation, Tiki-Taka 2": {
+        "weight": RRAM | {"transfer": "tiki_taka2"},
+        "optimizer": {"rate": 0.05},
+    },
+    "ternary DFA by light, Tiki-Taka 2": {
+        "weight": RRAM | {"transfer": "tiki_taka2"},
+        "optimizer": {"rate": 0.05},
+        "algorithm": {"rule": "ternary_dfa"},
+        "feedback": OPU,
+    },
+}
+
+
+def trained(change: dict[str, Any]) -> Any:
+    """Return the arm of DIGITAL with some tables changed, trained."""
+    arm = prepare_all(parse(DIGITAL | change))["main"]
+    arm.train(lambda progress: None, lambda: False, lambda: None)
+    print(f"trained: {change or 'plain'}", file=sys.stderr, flush=True)
+    return arm
+
+
+def on_chips(weights: dict[str, Any], chip: dict[str, Any]) -> dict[str, list[str]]:
+    """Return "mean ± std" of accuracies in per cent by way of compensation, an age a column."""
+    drifts = chip.get("drift", 1.0) > 0
+    put: dict[str, Any] = {"chips": NUMBER if drifts else 1, "reads": 1, "weight": chip}
+    if drifts:
+        put |= {"times_s": list(AGES_S.values()), "compensation": WAYS}
+    arm = prepare_all(parse(DIGITAL | {"deploy": put}))["main"]
+    found = deploy(arm, lambda: False, weights)
+    assert found is not None
+    cells = {}
+    for way, accuracy in found.result["accuracy"].items():
+        chips = 100 * np.asarray(accuracy).mean(-1)
+        cells[way] = [
+            f"{a.mean():.2f} ± {a.std(ddof=1):.2f}" if len(a) > 1 else f"{a.mean():.2f}"
+            for a in chips
+        ]
+    return cells
+
+
+def main() -> None:
+    """Print both tables as markdown."""
+    print("| trained | on | drift | " + " | ".join(AGES_S) + " |")
+    print("|---|---|---|" + "---|" * len(AGES_S))
+    for name, change in {"plainly": {}, "under noise": {"noise": AWARE}}.items():
+        arm = trained(change)
+        print(f"| {name} | matrix engine, float32 | | {100 * arm.accuracy('test'):.2f} | | |")
+        for chip, settings in CHIPS.items():
+            for way, cells in on_chips(arm.weights(), settings).items():
+                drift = SAID[way] if len(cells) > 1 else ""
+                row = [*cells, *[""] * (len(AGES_S) - len(cells))]
+                print(f"| {name} | {chip} | {drift} | " + " | ".join(row) + " |", flush=True)
+    print("\n| learned in place | test accuracy |\n|---|---|")
+    for name, change in IN_PLACE.items():
+        print(f"| {name} | {100 * trained(change).accuracy('test'):.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
