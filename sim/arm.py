@@ -37,6 +37,8 @@ class Progress:
     accuracy: float | None
     energy_J: float
     latency_s: float
+    unit: str = "epoch"
+    """What an epoch is called: a chip where the trained network is put on chips."""
 
 
 @dataclass

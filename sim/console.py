@@ -34,11 +34,11 @@ def plain_console() -> Console:
 def _fields(state: State) -> dict[str, Any]:
     epoch = min(state.epoch + 1, state.epochs)
     return {
-        "epoch": f"epoch {epoch}/{state.epochs}",
+        "epoch": f"{state.unit} {epoch}/{state.epochs}",
         "loss": "" if math.isnan(state.loss) else f"loss {state.loss:.3f}",
         "accuracy": "" if state.accuracy is None else f"acc {percent(state.accuracy)}",
-        "energy": si(state.energy_J, "J"),
-        "latency": si(state.latency_s, "s"),
+        "energy": "" if math.isnan(state.energy_J) else si(state.energy_J, "J"),
+        "latency": "" if math.isnan(state.latency_s) else si(state.latency_s, "s"),
     }
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from ..devices import Device, Ledger, Seed, Unable
 from ..devices.ageing import Ageing
 from ..devices.arrays import Array
 from ..devices.host import Host
 from ..mappings import Placement
-from .arm import Arm
+from .arm import Arm, Progress
 from .deployment import TIMES_S, Deployment
 from .experiment import BadInput, Experiment
 from .pricing import bill, technologies
@@ -140,8 +143,24 @@ def rehearse(arm: Arm) -> None:
         raise _bad(experiment, "weight", wrong) from wrong
 
 
+def _progress(
+    name: str, found: dict[str, list[list[list[float]]]], chip: int, reads: int
+) -> Progress:
+    """Return how far a deployment is; its accuracy is the mean of all reads so far."""
+    times = [by_chip for by_time in found.values() for by_chip in by_time]
+    seen = [a for by_chip in times for by_read in by_chip for a in by_read]
+    done, steps = sum(len(by_chip[chip]) for by_chip in times), len(times) * reads
+    if done == steps:
+        chip, done = chip + 1, 0
+    chips, mean, nan = len(times[0]), sum(seen) / len(seen), math.nan
+    return Progress(f"{name}, on chips", chip, chips, done, steps, nan, mean, nan, nan, "chip")
+
+
 def deploy(
-    arm: Arm, interrupted: Callable[[], bool], weights: dict[str, Array] | None = None
+    arm: Arm,
+    interrupted: Callable[[], bool],
+    weights: dict[str, Array] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> Deployed | None:
     """Return what a trained arm reaches on its chips; None where `interrupted` said to stop.
 
@@ -149,7 +168,7 @@ def deploy(
     written once. Every way of compensation then lives through the same times on the same chip,
     with the same draws, so that ways can be compared.
     """
-    experiment, ledger = arm.experiment, Ledger()
+    experiment, ledger, reads = arm.experiment, Ledger(), _deploy(arm.experiment).reads
     weights = arm.weights() if weights is None else weights
     chips = [make_chip(arm, number, weights, ledger) for number in range(_deploy(experiment).chips)]
     times_s, ways = schedule(experiment, chips[0])
@@ -159,7 +178,10 @@ def deploy(
     }
     for number, chip in enumerate(chips):
         chip.program(weights)
-        written = {name: device.state() for name, device in chip.devices.items()}
+        written = {
+            name: {key: np.array(value) for key, value in device.state().items()}
+            for name, device in chip.devices.items()
+        }
         for way in ways:
             for name, state in written.items():
                 chip.devices[name].restore(state)
@@ -169,13 +191,15 @@ def deploy(
                     device.wait(time_s - age_s)
                 age_s = time_s
                 chip.compensate(way)
-                for _ in range(_deploy(experiment).reads):
+                for _ in range(reads):
                     if interrupted():
                         return None
                     found[way][k][number].append(chip.arm.accuracy("test", x))
+                    if on_progress is not None:
+                        on_progress(_progress(arm.name, found, number, reads))
     result = {
         "chips": len(chips),
-        "reads": _deploy(experiment).reads,
+        "reads": reads,
         "drifts": bool(chips[0].ageing),
         "times_s": list(times_s),
         "accuracy": found,

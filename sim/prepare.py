@@ -118,9 +118,9 @@ def prepare(name: str, experiment: Experiment, data: Data) -> Arm:
         arm = Arm(name, experiment, data, placement)
         arm.releases = experiment.algorithm.releases(placement, *_sampling(experiment, data))
         with sharing(train.threads):
-            rehearse(arm)
             if experiment.deploy is not None:
                 rehearse_deployment(arm)
+            rehearse(arm)
     except (ValueError, Unable, ImportError, MemoryError) as wrong:
         _refuse(experiment, demands, wrong)
     except RuntimeError as wrong:  # how torch says that a place has no memory left

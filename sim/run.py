@@ -65,7 +65,7 @@ def execute(run: Path, arms: dict[str, Arm], on_progress: Callable[[Progress], N
                     return False
                 chips = None
                 if arm.experiment.deploy is not None:
-                    chips = deploy(arm, interrupted)
+                    chips = deploy(arm, interrupted, on_progress=on_progress)
                     if chips is None:
                         save()
                         return False

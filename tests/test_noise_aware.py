@@ -16,7 +16,7 @@ from hwloop.algorithms import (
     TernaryDFA,
 )
 from hwloop.algorithms.private import Private
-from hwloop.devices import Crossbar, Ideal, Ledger, MatrixEngine, TorchMatrix
+from hwloop.devices import CATALOGUE, Can, Crossbar, Ideal, Ledger, MatrixEngine, TorchMatrix
 from hwloop.devices.cells import Cells
 from hwloop.devices.seeds import Seed
 from hwloop.devices.technology import load
@@ -219,3 +219,16 @@ def test_a_step_that_fails_leaves_the_weights_without_noise() -> None:
 def test_no_noise_is_made_of_wrong_numbers(settings, says) -> None:
     with pytest.raises(ValueError, match=says):
         NoiseAware(**settings)
+
+
+@pytest.mark.parametrize("name", [name for name, cls in CATALOGUE.items() if cls.digital])
+def test_a_digital_device_holds_what_was_written(name) -> None:
+    if name == "torch":
+        pytest.importorskip("torch")
+    device = CATALOGUE[name](n_out=5, n_in=7, name="w", seed=Seed(0))
+    assert device.can & (Can.PROGRAM | Can.UPDATE | Can.TRANSPOSE)
+    w = rng.normal(size=(5, 7)).astype(np.float32)
+    device.program(w)
+    np.testing.assert_array_equal(device.matrix(), w)
+    x = rng.normal(size=(3, 7)).astype(np.float32)
+    np.testing.assert_array_equal(device.multiply(x), device.multiply(x))

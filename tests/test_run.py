@@ -63,6 +63,11 @@ CASES = {
         "data": {"set": "digits", "limit_train": 200, "validation": 0.2},
         "train": {"epochs": 60, "batch": 32, "patience": 2},
     },
+    "noise-aware": {**BACKPROP, "noise": {"std": 0.1, "clip_std": 2.0}},
+    "noise-aware adam": {
+        "optimizer": {"kind": "adam"},
+        "noise": {"std": 0.1, "clip_percentile": 98.0},
+    },
     "convolution": {
         **BACKPROP,
         "network": {"hidden": [{"channels": 4, "kernel": 3, "stride": 2}, 16]},
