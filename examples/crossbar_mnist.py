@@ -19,6 +19,7 @@ from hwloop.sim.deploy import deploy
 from hwloop.sim.deploy_report import SAID
 from hwloop.sim.experiment import parse
 from hwloop.sim.prepare import prepare_all
+from hwloop.sim.threads import sharing
 
 EPOCHS, IN_PLACE_EPOCHS = 8, 3
 DIGITAL: dict[str, Any] = {
@@ -74,7 +75,8 @@ IN_PLACE: dict[str, dict[str, Any]] = {
 def trained(change: dict[str, Any]) -> Arm:
     """Return the arm of DIGITAL with some tables changed, trained."""
     arm = prepare_all(parse(DIGITAL | change))["main"]
-    arm.train(lambda progress: None, lambda: False, lambda: None)
+    with sharing(1):
+        arm.train(lambda progress: None, lambda: False, lambda: None)
     print(f"trained: {change}", file=sys.stderr, flush=True)
     return arm
 
@@ -86,7 +88,8 @@ def on_chips(weights: dict[str, Any], chip: dict[str, Any]) -> dict[str, list[st
     if drifts:
         put |= {"times_s": list(AGES_S.values()), "compensation": WAYS}
     arm = prepare_all(parse(DIGITAL | {"deploy": put}))["main"]
-    found = deploy(arm, lambda: False, weights)
+    with sharing(1):
+        found = deploy(arm, lambda: False, weights)
     assert found is not None
     cells = {}
     for way, accuracy in found.result["accuracy"].items():

@@ -100,14 +100,19 @@ def test_drift_without_spread_is_flat_under_compensation_and_not_without(equal: 
     assert found["none"][-1] < found["global"][-1] - 0.01
 
 
-def test_an_exact_chip_reaches_what_was_trained() -> None:
-    put = {"chips": 2, "weight": {"device": "ideal"}}
-    [arm] = trained(SMALL | {"deploy": put}).values()
+@pytest.mark.parametrize("hidden", [[24], [{"channels": 4, "kernel": 3, "stride": 2}, 16]])
+def test_an_exact_chip_reaches_what_was_trained(hidden: list[Any]) -> None:
+    """Layers of any kind, each on a device of its own where [deploy] says so."""
+    put = {"chips": 2, "weight": {"device": "ideal"}, "weight/1": {"device": "matrix_engine"}}
+    [arm] = trained(SMALL | {"network": {"hidden": hidden}, "deploy": put}).values()
     chip = deploy(arm, lambda: False)
     assert chip is not None
     assert chip.result["times_s"] == [0.0]
     assert not chip.result["drifts"]
     assert np.unique(chip.result["accuracy"]["none"]).tolist() == [arm.accuracy("test")]
+    kinds = {name: d.kind for name, d in chip.ledger.devices.items()}
+    assert kinds["chip/weight/1"] == "MatrixEngine"
+    assert kinds["chip/weight/2"] == "Ideal"
 
 
 def test_chips_differ_ways_share_a_chip_and_all_of_it_is_repeatable() -> None:
