@@ -61,6 +61,7 @@ class Apollo(Optimizer):
         on.host.count("SCALE", batch, batch * n_out, macs=batch * batch * (n_out + rows.shape[1]))
         squared = ((scaled @ scaled.T) * (rows @ rows.T)).sum()  # of the change that is not formed
         limit = self._limit(on, name, scale * float(squared.clip(0)) ** 0.5)
+        on.settle(name)
         on[name].update(scaled, rows, -self.rate * rate * scale * limit)
 
     def descend(self, on: Placement, name: str, gradient: Any, rate: float) -> None:

@@ -85,6 +85,11 @@ class Algorithm(abc.ABC):
                 f"{type(self).__name__} learns by more than sums over samples, which is what "
                 "private training clips: leave out [privacy] noise_multiplier"
             )
+        if self.aware and type(self).step is not Algorithm.step:
+            raise ValueError(
+                f"{type(self).__name__} runs passes of its own, and noise is put on the weights "
+                "for one forward pass and what follows it: leave out [noise]"
+            )
         demands = []
         for k, layer in enumerate(network.layers, 1):
             if self.private and isinstance(layer, Graph):

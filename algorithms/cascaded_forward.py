@@ -135,6 +135,7 @@ class CascadedForward(Algorithm):
         macs = 2 * batch * n * n + 2 * batch * batch * n + batch**3 / 3 + 2 * batch * n * classes
         on.host.count("REGRESS", batch, n * n, macs=macs)
         w = v.T.astype(np.float32) if xp is np else v.T.float()
+        on.clean.pop(name, None)
         on[name].program(w)
 
 

@@ -4,7 +4,7 @@
 
 784-256-10. One network is trained digitally, plainly and under noise, written to chips and
 followed for a year; others learn in place, on cells that are moved by pulses. Needs the MNIST files
-in HWLOOP_DATA_DIR; takes some ten minutes on one core.
+in HWLOOP_DATA_DIR; takes about ten minutes on one core.
 """
 
 from __future__ import annotations

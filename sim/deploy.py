@@ -137,6 +137,12 @@ def rehearse(arm: Arm) -> None:
         chosen = technologies(ledger)
         seconds = {step: line.makespan_s for step, line in replay_all(ledger, chosen).items()}
         bill(ledger, chosen, seconds)
+    except KeyError as absent:
+        raise experiment.at.bad(
+            ("algorithm", "rule"),
+            f"{type(experiment.algorithm).__name__} answers with {absent.args[0]} beside the "
+            "weights, and a chip holds the weights alone: leave out [deploy]",
+        ) from absent
     except (ValueError, Unable) as wrong:
         if isinstance(wrong, BadInput):
             raise

@@ -332,6 +332,19 @@ def test_wrong_noise_is_refused_before_the_run(change, says) -> None:
         assert part in str(wrong.value)
 
 
+@pytest.mark.parametrize(
+    ("rule", "table", "says"),
+    [
+        ("zeroth_order", {"noise": {"std": 0.1}}, "runs passes of its own"),
+        ("cascaded_forward", {}, "answers with head/1 beside the weights"),
+    ],
+)
+def test_rules_that_do_not_fit_are_refused(rule: str, table: dict[str, Any], says: str) -> None:
+    raw = {**SMALL, **table, "algorithm": {"rule": rule}, "head": {"device": "ideal"}}
+    with pytest.raises(BadInput, match=says):
+        prepare_all(parse(raw))
+
+
 def test_a_deployment_without_a_chip_is_refused() -> None:
     given = {k: v for k, v in SMALL["deploy"].items() if k != "weight"}
     with pytest.raises(BadInput, match=r"\[deploy\] weight is missing: say what chip"):

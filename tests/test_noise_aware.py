@@ -10,6 +10,7 @@ from hwloop.algorithms import (
     SGD,
     Adam,
     Algorithm,
+    Apollo,
     Backprop,
     Frozen,
     NoiseAware,
@@ -37,7 +38,7 @@ def placed(algorithm: Algorithm, network: Network = NETWORK, weight=Ideal) -> Pl
 
     demands = algorithm.demands(network)
     roles = {d.role for d in demands}
-    on = {role: made({"weight": weight, "feedback": Ideal}[role]) for role in roles}
+    on = {role: made({"weight": weight, "feedback": Ideal}.get(role, Ideal)) for role in roles}
     return place(network, demands, on, "ideal", Seed(3))
 
 
@@ -102,7 +103,9 @@ def test_noise_is_drawn_anew_each_step_and_is_gone_after_it() -> None:
 
 @pytest.mark.parametrize("weight", [Ideal, MatrixEngine, TorchMatrix])
 @pytest.mark.parametrize(
-    "optimizer", [SGD(0.1), SGD(0.1, momentum=0.9), Adam(0.01)], ids=["sgd", "momentum", "adam"]
+    "optimizer",
+    [SGD(0.1), SGD(0.1, momentum=0.9), Adam(0.01), Apollo(0.01, rank=2)],
+    ids=["sgd", "momentum", "adam", "apollo"],
 )
 @pytest.mark.parametrize("rule", [Backprop, DFA, TernaryDFA, Frozen])
 def test_without_noise_it_is_plain_training_bit_for_bit(rule, optimizer, weight) -> None:
