@@ -21,14 +21,15 @@ def command(
     ] = None,
 ) -> None:
     """Put the weights of a finished run on chips, without training, and follow them as they age."""
-    from .console import chips, plain_console, sentences
+    from .console import chips, plain_console, progress, sentences
     from .deploy_report import sentences as said
     from .deploy_run import redeploy
     from .files import write_json
 
-    made = redeploy(folder, settings or [])
-    write_json(folder / "deploy.json", made)
     console = plain_console()
+    with progress(console, ["main, on chips"]) as on_progress:
+        made = redeploy(folder, settings or [], on_progress)
+    write_json(folder / "deploy.json", made)
     console.print(chips(made))
     console.print(sentences(said(made)))
     typer.echo(f"\nchips  {folder / 'deploy.json'}")

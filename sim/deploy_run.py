@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..devices.arrays import Array
-from .arm import Arm
+from .arm import Arm, Progress
 from .deploy import deploy
 from .deploy_report import chips_of
 from .experiment import BadInput, read
@@ -18,7 +18,11 @@ from .run import finished
 from .threads import sharing
 
 
-def redeploy(run: Path, settings: Sequence[str]) -> dict[str, Any]:
+def redeploy(
+    run: Path,
+    settings: Sequence[str],
+    on_progress: Callable[[Progress], None] | None = None,
+) -> dict[str, Any]:
     """Return {"name", "seed", "arms"} of a finished run whose weights were put on chips anew.
 
     `settings` are key=value, laid over the run's [deploy]. Raises BadInput where the run is not
@@ -37,7 +41,7 @@ def redeploy(run: Path, settings: Sequence[str]) -> dict[str, Any]:
         arm, result = arms[name], results[name]
         weights = _weights(folder_of(run, name) / WEIGHTS, arm)
         with sharing(arm.experiment.train.threads):
-            chips = deploy(arm, lambda: False, weights)
+            chips = deploy(arm, lambda: False, weights, on_progress)
         assert chips is not None
         made = chips_of({"name": name, "deploy": chips.result}, chips.ledger, {})
         found.append({"name": name, "accuracy": result["accuracy"], **made})
