@@ -340,7 +340,8 @@ def test_wrong_noise_is_refused_before_the_run(change, says) -> None:
     ],
 )
 def test_rules_that_do_not_fit_are_refused(rule: str, table: dict[str, Any], says: str) -> None:
-    raw = {**SMALL, **table, "algorithm": {"rule": rule}, "head": {"device": "ideal"}}
+    more = {"network": {"hidden": [24, 16]}, "head": {"device": "ideal"}}
+    raw = {**SMALL, **table, **more, "algorithm": {"rule": rule}}
     with pytest.raises(BadInput, match=says):
         prepare_all(parse(raw))
 
