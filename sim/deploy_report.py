@@ -139,7 +139,7 @@ def cost(arm: Arm) -> list[Cost]:
             rows = [r for r in chips["energy"]["rows"] if r["kind"] == kind]
             whole = _metered(chips["energy"][f"{kind}_J"], rows)
             mine = [r for r in rows if r["part"] != chips["host"]]
-            alone = _metered(chips["energy"][f"{kind}_chip_J"], mine)
+            alone = _metered(chips["energy"][f"{kind}_chip_J"], mine) if mine else ""
             time = si(chips["latency"][f"{kind}_s"], "s")
             found.append(Cost(said, whole, "" if alone == whole else alone, time))
     return found
