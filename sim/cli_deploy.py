@@ -20,7 +20,10 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Put the weights of a finished run on chips, without training, and follow them as they age."""
+    """Put a finished run's weights on chips, and see how they age.
+
+    Nothing is trained. The chip is that of [deploy] in the run's file, or as --set says.
+    """
     from .console import chips, plain_console, progress, sentences
     from .deploy_report import sentences as said
     from .deploy_run import redeploy
