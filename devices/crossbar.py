@@ -14,7 +14,7 @@ from .base import Can, Device
 from .cells import Cells
 from .converters import range_of, shared
 from .crossbar_cost import Periphery, cost_of, units_of, verify_cost
-from .crossbar_currents import Conducted, Noise, conduct, currents, seen_of, wired
+from .crossbar_currents import Conducted, Noise, aged, conduct, currents, seen_of, wired
 from .crossbar_passes import passes_of
 from .crossbar_read import Pass, Plane, loaded, read
 from .crossbar_settings import check
@@ -265,14 +265,18 @@ class Crossbar(Device, Ageing):
 
     def _column_sums(self, age_s: float, name: str) -> Array:
         """Return the currents (slices, cells, n_out) of single columns, read at an age."""
-        seen = seen_of(self._cells, self._written, age_s, self.retention, self._noise)
+        now = aged(self._cells, self._written, age_s, self.retention)
+        seen = seen_of(self._cells, self._written, now, age_s, self._noise)
         if self._wires is not None:
             seen = wired(*seen, self._tiles, self._wires)
-        now, variance = (None if a is None else a[:, :, : self.n_out] for a in seen)
-        assert now is not None
+        found, variance = seen
+        if variance is not None:
+            variance = variance[:, :, : self.n_out]
         draw = self._stream.child(name).at(self._operations)
         unit = np.float32(1 / self._cells.span_S)
-        return column_sums(now * unit, variance, self.output_noise, self._top, draw)
+        return column_sums(
+            found[:, :, : self.n_out] * unit, variance, self.output_noise, self._top, draw
+        )
 
     def matrix(self) -> Array:
         w = np.zeros((len(self._written.g[0, 0]), self.n_in), np.float32)

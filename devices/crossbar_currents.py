@@ -102,16 +102,15 @@ def aged(cells: Cells, written: Written, age_s: float, retention: float) -> Arra
 
 
 def seen_of(
-    cells: Cells, written: Written, age_s: float, retention: float, noise: Noise
+    cells: Cells, written: Written, now: Array, age_s: float, noise: Noise
 ) -> tuple[Array, Array | None]:
-    """Return the conductances (slices, cells, columns, n_in) that reads find at an age.
+    """Return what reads find of conductances `now` (slices, cells, columns, n_in), at an age.
 
     And the variance of a read, in squares of a full-on cell's; None where cells are read exactly.
     A trap switches a cell between two conductances, faster than reads follow one another: a read
     finds it filled with the probability `duty`, which sets its mean and variance exactly.
     """
     span = np.float32(cells.span_S)
-    now = aged(cells, written, age_s, retention)
     std = cells.read_std(written.g, now, age_s) if noise.read else None
     square = None if std is None else (std * np.float32(noise.read / span)) ** 2
     if noise.traps is not None:
@@ -139,7 +138,7 @@ def conduct(
     """
     span = np.float32(cells.span_S)
     alone = aged(cells, written, age_s, retention)
-    now, square = seen_of(cells, written, age_s, retention, noise)
+    now, square = seen_of(cells, written, alone, age_s, noise)
     curves = []
     if curvature:
         curves = [(p, np.float32(curvature) * c / span) for p, c in cells.curved(now)]

@@ -82,7 +82,7 @@ def test_the_noise_of_a_calibration_read_is_that_of_its_cells_and_converters() -
     seen = rng.random((1, 2, 30, 50)).astype(np.float32)
     std = 0.02 * rng.random(seen.shape).astype(np.float32)
     exact, times = seen.sum(-1, dtype=np.float64), 2000
-    draws = [column_sums(seen, std, 0.03, 0.0, Seed(2).at(k)) - exact for k in range(times)]
+    draws = [column_sums(seen, std**2, 0.03, 0.0, Seed(2).at(k)) - exact for k in range(times)]
     z = np.array(draws) / np.sqrt((std.astype(np.float64) ** 2).sum(-1) + 0.03**2)
     assert abs(z.mean()) < 5 / np.sqrt(z.size)
     assert z.std() == pytest.approx(1, rel=5 / np.sqrt(2 * z.size))
@@ -123,6 +123,9 @@ def test_the_first_calibration_counts_the_fresh_read_too() -> None:
     assert second == {
         "dac": planes * 2 * 40,
         "cell_read": planes * columns * 40,
+        "wire": planes * 2 * columns * 40,
+        "sample_hold": planes * columns,
+        "mux": planes * 2 * 8 * 12 * 2,
         "adc": planes * columns,
         "shift_add": planes * columns,
     }
