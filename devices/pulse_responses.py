@@ -114,6 +114,34 @@ class Curve:
         return np.array([*self.up, *self.down], np.float32)
 
 
+def measured(up: Array, down: Array) -> tuple[Curve, float]:
+    """Return the response that conductances after 0, 1, 2, ... pulses show, and its mean step.
+
+    The range is what both series cross. Each series is smoothed to a monotone one (isotonic
+    regression), the pulses n(g) to reach g are read off it, and the step at g is 1 / n'(g),
+    averaged over at most 32 equal stretches of the range; beyond a series' last stretch the step
+    stays. The mean step is in units of a range from -1 to 1.
+    """
+    from scipy.optimize import isotonic_regression
+
+    fits = [
+        isotonic_regression(np.asarray(g, float), increasing=rising).x
+        for g, rising in ((up, True), (down, False))
+    ]
+    low, high = max(f.min() for f in fits), min(f.max() for f in fits)
+    points = int(np.clip(min(map(len, fits)) // 4, 1, 32)) + 1
+    grid = np.linspace(low, high, points)
+    steps = []
+    for fit in fits:
+        g, first = np.unique(fit, return_index=True)
+        last = len(fit) - 1 - np.unique(fit[::-1], return_index=True)[1]
+        n = np.interp(grid, g, (first + last) / 2)
+        stretch = 2 / (points - 1) / np.maximum(np.abs(np.diff(n)), 1e-9)
+        steps.append(np.concatenate([stretch[:1], (stretch[1:] + stretch[:-1]) / 2, stretch[-1:]]))
+    mean = float(np.mean(steps))
+    return Curve(*(tuple((s / mean).tolist()) for s in steps)), mean
+
+
 Response = Constant | Linear | SoftBounds | Exponential | Curve
 
 

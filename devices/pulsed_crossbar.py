@@ -12,21 +12,19 @@ from .arrays import Array
 from .base import Can, Device
 from .converters import range_of
 from .crossbar_read import Currents, Pass, drive, read
+from .host import Host
+from .in_place import InPlace, Plain
 from .ledger import Count
-from .pulse_cells import Pulsed, make_cells
-from .pulse_responses import Constant, Linear, Response, SoftBounds
-from .pulses import pulsed_update
+from .mixed_precision import MixedPrecision
+from .pulse_cells import Pulsed
+from .pulse_settings import description, zero_error
 from .seeds import Draw
 from .technology import load
 from .tiki_taka import TikiTaka
 from .words import unknown
 
-Transfer = Literal["none", "tiki_taka", "tiki_taka2"]
-_RESPONSES: dict[str, Response] = {
-    "constant": Constant(),
-    "linear": Linear(),
-    "soft_bounds": SoftBounds(),
-}
+Response = Literal["constant", "linear", "soft_bounds", "exponential", "measured"]
+Transfer = Literal["none", "tiki_taka", "tiki_taka2", "tiki_taka3", "tiki_taka4", "mixed_precision"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -34,34 +32,53 @@ class PulsedCrossbar(Device):
     """One array whose weights are cells less fixed reference cells in the middle of the range.
 
     Updates are pulses that coincide (`pulses.py`), or go by way of a second array
-    (`tiki_taka.py`). `program` reaches its target exactly, but for the cells' bounds. Inputs are
-    scaled by the largest of each row; converters are ranged to the weights of the moment.
+    (`tiki_taka.py`) or of a digital sum (`mixed_precision.py`). What the cells do is the
+    technology's, where it states `pulse_` parameters or a measured series; a field overrides it.
+    `program` reaches its target exactly, but for the cells' bounds and the noise of the write.
+    Inputs are scaled by the largest of each row; converters are ranged to the weights of the
+    moment.
     """
 
-    response: Literal["constant", "linear", "soft_bounds"] = "soft_bounds"
-    """How the step of a pulse depends on the weight."""
-    step: float = 0.001
-    """Mean step of a pulse, in units of the weight."""
-    step_spread: float = 0.0
-    """Std of the step from cell to cell, over the step."""
-    asymmetry: float = 0.0
-    """Steps up are 1 + asymmetry, steps down 1 - asymmetry."""
-    cycle_noise: float = 0.0
-    """Std of one pulse from the next, over the pulse."""
-    w_max: float = 1.0
-    """Largest weight; the least is its negative."""
-    bound_spread: float = 0.0
-    """Std of the bounds from cell to cell, over the bound."""
+    response: Response | None = None
+    """How the step of a pulse depends on the weight; None: the technology's, or soft bounds."""
+    step: float | None = None
+    """Mean step of a pulse, in units of the weight; None: the technology's, or 0.001."""
+    step_spread: float | None = None
+    """Std of the step from cell to cell, over the step; None: the technology's, or 0."""
+    asymmetry: float | None = None
+    """Steps up are 1 + asymmetry, steps down 1 - asymmetry; None: the technology's, or 0."""
+    asymmetry_spread: float | None = None
+    """Std of the asymmetry from cell to cell; None: the technology's, or 0."""
+    slope_up: float | None = None
+    """What a linear step loses on the way to the upper bound; None: the technology's, or 0.1."""
+    slope_down: float | None = None
+    """The same on the way to the lower bound."""
+    cycle_noise: float | None = None
+    """Std of one pulse from the next, over the pulse; None: the technology's, or 0."""
+    write_noise: float | None = None
+    """Std of what each write leaves on the reads of a cell, in weight; None: technology's, or 0."""
+    w_max: float | None = None
+    """Largest weight; None: the technology's, or 1."""
+    w_min: float | None = None
+    """Least weight; None: the negative of `w_max` where that is given, or the technology's."""
+    bound_spread: float | None = None
+    """Std of the bounds from cell to cell, over the bound; None: the technology's, or 0."""
     length: int = 31
     """Most slots of a train of pulses."""
     train: Literal["stochastic", "deterministic"] = "stochastic"
     """Random bits, or rows and columns that pulse by a fixed scheme."""
     transfer: Transfer = "none"
-    """Whether a second array takes the updates, and how it passes them on."""
+    """How the updates get to the weights; 3: with choppers, 4: with a dynamic reference too."""
     transfer_rate: float = 0.02
     """Rate of the transfer, in weight per weight."""
     transfer_every: int = 1
     """Samples from one transfer to the next."""
+    fast_rate: float = 1.0
+    """Factor on the rate of the updates of the second array."""
+    chop: float = 0.1
+    """Probability at which a column's chopper turns after it was read."""
+    zero_error: float | None = None
+    """Std of the second array's measured zeros, in weight; None: the technology's, or 0."""
     dac_bits: int = 8
     """Bits of a drive, one of them the sign; 0: exact."""
     adc_bits: int = 8
@@ -75,86 +92,79 @@ class PulsedCrossbar(Device):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check()
-        self._shared = int(load(self.technology).parameter("columns_per_adc"))
+        technology = load(self.technology)
+        self._shared = int(technology.parameter("columns_per_adc"))
         try:
-            self._pulsed = Pulsed(
-                response=_RESPONSES[self.response],
-                step=self.step,
-                step_spread=self.step_spread,
-                asymmetry=self.asymmetry,
-                cycle_noise=self.cycle_noise,
-                w_min=-self.w_max,
-                w_max=self.w_max,
-                bound_spread=self.bound_spread,
-                length=self.length,
-                train=self.train,
-            )
+            self._pulsed = description(self, technology)
+            self._learning = self._way(self._pulsed, zero_error(self, technology))
         except ValueError as error:
             raise ValueError(f"{self.name}: {error}") from error
-        shape = (self.n_out, self.n_in)
-        self._tiki: TikiTaka | None = None
+        self._full = max(self._pulsed.w_max, -self._pulsed.w_min)
+
+    def _way(self, cells: Pulsed, zero_error: float) -> InPlace:
+        n_out, n_in = int(self.n_out), int(self.n_in)
         if self.transfer == "none":
-            self._cells = make_cells(self._pulsed, *shape, self._stream.child("cells").at(0))
-            self._w: Array = np.zeros(shape, np.float32)
-        else:
-            self._tiki = TikiTaka(
-                n_out=self.n_out,
-                n_in=self.n_in,
-                cells=self._pulsed,
-                transfer=self.transfer_rate,
-                every=self.transfer_every,
-                buffered=self.transfer == "tiki_taka2",
-                seed=self._stream.child("tiki_taka"),
+            return Plain(n_out=n_out, n_in=n_in, cells=cells, seed=self._stream)
+        if self.transfer == "mixed_precision":
+            host = self.ledger.devices.get("host")
+            beside = Host(self.ledger, "ideal" if host is None else host.technology)
+            return MixedPrecision(
+                n_out=n_out, n_in=n_in, cells=cells, host=beside, seed=self._stream
             )
-            self._cells = self._tiki.slow_cells
+        chopped = self.transfer in ("tiki_taka3", "tiki_taka4")
+        return TikiTaka(
+            n_out=n_out,
+            n_in=n_in,
+            cells=cells,
+            transfer=self.transfer_rate,
+            every=self.transfer_every,
+            buffered=self.transfer != "tiki_taka",
+            chop=self.chop if chopped else 0.0,
+            dynamic=self.transfer == "tiki_taka4",
+            fast=self.fast_rate,
+            zero_error=zero_error,
+            seed=self._stream.child("tiki_taka"),
+        )
 
     def _check(self) -> None:
-        choices = {"response": tuple(_RESPONSES), "transfer": get_args(Transfer)}
-        for field, options in choices.items():
-            if getattr(self, field) not in options:
-                raise ValueError(f"{self.name}: {unknown(field, getattr(self, field), options)}")
+        for field, options in (("response", get_args(Response)), ("transfer", get_args(Transfer))):
+            got = getattr(self, field)
+            if got is not None and got not in options:
+                raise ValueError(f"{self.name}: {unknown(field, got, options)}")
         for field in ("dac_bits", "adc_bits"):
             got = getattr(self, field)
             if isinstance(got, bool) or got not in (0, *range(2, 17)):
                 raise ValueError(f"{self.name}: {field} takes 0 or 2 to 16, got {got!r}")
-        for field in ("read_noise", "transfer_rate"):
+        for field in ("read_noise", "transfer_rate", "fast_rate"):
             got = getattr(self, field)
             if not 0 <= got < np.inf:
                 raise ValueError(f"{self.name}: {field} takes 0 or more, got {got!r}")
+        if not 0 < self.chop <= 1:
+            raise ValueError(f"{self.name}: chop takes above 0 up to 1, got {self.chop!r}")
         got = self.transfer_every
         if isinstance(got, bool) or not isinstance(got, int) or got < 1:
             raise ValueError(f"{self.name}: transfer_every takes a whole number from 1, got {got}")
 
     def matrix(self) -> Array:
-        return self._w.copy() if self._tiki is None else self._tiki.matrix()
+        return self._learning.matrix()
 
     def wear(self) -> Array:
-        """Return how many pulses each cell (n_out, n_in) of the weights has had."""
-        return self._cells.wear.copy()
+        """Return how many pulses each cell has had: of the weights, and of the second array."""
+        return np.stack([cells.wear for cells in self._learning.arrays])
 
     def _program(self, w: Array, draw: Draw) -> None:
         if not np.isfinite(w).all():
             raise ValueError(f"{self.name}: w takes finite numbers")
-        if self._tiki is None:
-            self._w[:] = np.clip(w, self._cells.bound[..., 1], self._cells.bound[..., 0])
-        else:
-            self._tiki.program(w)
-        self._cells.wear[:] += np.uint32(1)
+        self._learning.program(w)
 
     def _update(self, y: Array, x: Array, rate: float, draw: Draw) -> None:
-        if self._tiki is None:
-            sent = pulsed_update(self._w, y, x, rate, self._cells, self._pulsed, draw)
-            passed_on = 0
-        else:
-            sent = self._tiki.update(y, x, rate)
-            passed_on = -(-len(x) // self.transfer_every) * self.n_out * self.length
-        self._tell("cell_write", sent.pulses + passed_on)
+        self._tell("cell_write", self._learning.update(y, x, rate).pulses)
 
     def _read(self, x: Array, w: Array, draw: Draw) -> Array:
-        w = np.ascontiguousarray(w / np.float32(self.w_max))
+        w = np.ascontiguousarray(w / np.float32(self._full))
         n, top = len(w), float(2 ** (self.adc_bits - 1) - 1) if self.adc_bits else 0.0
         lsb = range_of(w, False) / np.float32(top) if top else np.ones(n, np.float32)
-        gain = lsb * np.float32(self.w_max)
+        gain = lsb * np.float32(self._full)
         one = Pass(Currents(slice(None), w, None, 1.0), 1 / lsb, np.zeros(n, np.float32), gain)
         out = np.empty((len(x), n), np.float32)
         steps = 2 ** (self.dac_bits - 1) - 1 if self.dac_bits else 0
@@ -172,27 +182,14 @@ class PulsedCrossbar(Device):
         """Count a cell and its reference at each read, and the most pulses at each update.
 
         Every slot of the longest train could pulse every cell: that bounds a step that is not
-        carried out, and sets the time; `update` tells the pulses that coincided. A transfer reads
-        one column of the second array and pulses one of the first, `length` times at most; the
-        first transfer of a batch is counted as due. What drives the lines is not counted.
+        carried out, and sets the time; `update` tells the pulses that were sent. What drives the
+        lines is not counted.
         """
         cells = self.n_out * self.n_in
         if verb is Can.PROGRAM:
             return {"cell_write": Count(cells, self.n_in)}
         if verb is Can.UPDATE:
-            slots = batch * self.length
-            if self._tiki is None:
-                return {"cell_write": Count(slots * cells, slots)}
-            transfers = -(-batch // self.transfer_every)
-            more, turns = transfers * self.n_out, min(self._shared, self.n_out)
-            return {
-                "cell_write": Count(
-                    slots * cells + more * self.length, slots + transfers * self.length
-                ),
-                "dac": Count(transfers, transfers),
-                "cell_read": Count(2 * more, transfers),
-                "adc": Count(more, transfers * turns),
-            }
+            return self._learning.bound(batch, self._shared)
         forward = verb is Can.MULTIPLY
         lines, columns = (self.n_in, self.n_out) if forward else (self.n_out, self.n_in)
         return {
@@ -202,12 +199,7 @@ class PulsedCrossbar(Device):
         }
 
     def _state(self) -> dict[str, Array]:
-        if self._tiki is None:
-            return {"w": self._w, "wear": self._cells.wear}
-        return self._tiki.state()
+        return self._learning.state()
 
     def _restore(self, arrays: Mapping[str, Array]) -> None:
-        if self._tiki is None:
-            self._w[:], self._cells.wear[:] = arrays["w"], arrays["wear"]
-        else:
-            self._tiki.restore(arrays)
+        self._learning.restore(arrays)

@@ -124,8 +124,9 @@ def send(
             noise = np.empty(int(trains.counts[start:stop].sum()), np.float32)
             normals(trains.key, int(trains.counts[:start].sum()), noise)
         coincide(
-            w, cells.wear, step, bound, response.kind, form, description.cycle_noise, noise,
-            trains.starts, trains.codes, trains.masks, start, stop,
+            w, cells.wear, step, bound, response.kind, form, description.cycle_noise,
+            description.additive_noise, noise, trains.starts, trains.codes, trains.masks, start,
+            stop,
         )  # fmt: skip
 
 
@@ -194,7 +195,8 @@ def pulse(
     response = description.response
     pulses.pulse(
         w, cells.wear, cells.step.reshape(n_out, -1), cells.bound.reshape(n_out, -1),
-        response.kind, response.form(), description.cycle_noise, noise, columns, counts,
+        response.kind, response.form(), description.cycle_noise, description.additive_noise, noise,
+        columns, counts,
     )  # fmt: skip
     return total
 

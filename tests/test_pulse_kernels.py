@@ -84,14 +84,14 @@ def _array(response: object, seed: int) -> tuple[np.ndarray, ...]:
 
 
 @pytest.mark.parametrize("response", RESPONSES, ids=lambda r: type(r).__name__)
-@pytest.mark.parametrize("sigma", [0.0, 0.4])
-def test_coincide_equals_its_reference(response: object, sigma: float) -> None:
+@pytest.mark.parametrize(("sigma", "additive"), [(0.0, False), (0.4, False), (0.4, True)])
+def test_coincide_equals_its_reference(response: object, sigma: float, additive: bool) -> None:
     *_, starts, codes, masks, counts = _trains(2, True)
     noise = np.random.default_rng(0).standard_normal(counts.sum() if sigma else 0)
     results = []
     for kernel in (kernels.coincide, kernels.coincide_reference):
         w, wear, step, bound = _array(response, 7)
-        args = (response.kind, response.form(), sigma, noise.astype(np.float32))
+        args = (response.kind, response.form(), sigma, additive, noise.astype(np.float32))
         kernel(w, wear, step, bound, *args, starts, codes, masks, 0, BATCH)
         results.append((w, wear))
     tolerance = 1e-6 if isinstance(response, Exponential) else 0
@@ -101,8 +101,8 @@ def test_coincide_equals_its_reference(response: object, sigma: float) -> None:
 
 
 @pytest.mark.parametrize("response", RESPONSES, ids=lambda r: type(r).__name__)
-@pytest.mark.parametrize("sigma", [0.0, 0.4])
-def test_pulse_equals_its_reference(response: object, sigma: float) -> None:
+@pytest.mark.parametrize(("sigma", "additive"), [(0.0, False), (0.4, False), (0.4, True)])
+def test_pulse_equals_its_reference(response: object, sigma: float, additive: bool) -> None:
     rng = np.random.default_rng(0)
     columns = np.array([7, 0, 3])
     counts = rng.integers(-6, 7, (N_OUT, 3))
@@ -110,7 +110,8 @@ def test_pulse_equals_its_reference(response: object, sigma: float) -> None:
     results = []
     for kernel in (kernels.pulse, kernels.pulse_reference):
         w, wear, step, bound = _array(response, 7)
-        kernel(w, wear, step, bound, response.kind, response.form(), sigma, noise, columns, counts)
+        args = (response.kind, response.form(), sigma, additive, noise)
+        kernel(w, wear, step, bound, *args, columns, counts)
         results.append((w, wear))
     tolerance = 1e-6 if isinstance(response, Exponential) else 0
     np.testing.assert_allclose(results[0][0], results[1][0], rtol=0, atol=tolerance)
@@ -125,7 +126,8 @@ def test_samples_are_applied_one_after_another_and_slot_after_slot() -> None:
     w, wear, step, bound = _array(response, 3)
     expected = w.astype(np.float64)
     kernels.coincide(
-        w, wear, step, bound, response.kind, response.form(), 0.0, np.empty(0, np.float32),
+        w, wear, step, bound, response.kind, response.form(), 0.0, False,
+        np.empty(0, np.float32),
         starts, codes, masks, 0, BATCH,
     )  # fmt: skip
     for b in range(BATCH):
@@ -148,7 +150,17 @@ def test_one_pulse_has_the_size_that_the_response_says(response: object, down: b
     counts = np.full((N_OUT, N_IN), -1 if down else 1)
     none = np.empty(0, np.float32)
     kernels.pulse(
-        w, wear, step, bound, response.kind, response.form(), 0.0, none, np.arange(N_IN), counts
+        w,
+        wear,
+        step,
+        bound,
+        response.kind,
+        response.form(),
+        0.0,
+        False,
+        none,
+        np.arange(N_IN),
+        counts,
     )
     high, low = bound[:, 0::2], bound[:, 1::2]
     move = step[:, int(down) :: 2] * relative_step(response, before, low, high, down)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -62,16 +64,24 @@ def test_plain_descent_is_biased_towards_the_symmetry_point_and_tiki_taka_is_not
         assert _error(_learn(machine.update, machine.matrix)) < 0.03
 
 
-def test_choppers_cancel_a_wrong_zero() -> None:
-    """With zeros wrong by 0.2 the second version is off by 0.13; choppers halve that and more."""
-    common = {
-        "n_out": 4, "n_in": 8, "cells": UNEVEN, "transfer": 0.003, "fast": 4.0, "buffered": True,
-        "zero_error": 0.2, "seed": SEED,
-    }  # fmt: skip
-    still, chopped = TikiTaka(**common), TikiTaka(**common, chop_every=20)
-    errors = [_error(_learn(machine.update, machine.matrix)) for machine in (still, chopped)]
-    assert errors[0] > 0.1
-    assert errors[1] < 0.5 * errors[0]
+def test_choppers_make_up_for_a_wrong_zero_and_a_dynamic_reference_needs_none() -> None:
+    """With zeros wrong by 0.2 the second version is off by 0.11, chopped by 0.06, dynamic by 0.02.
+
+    The dynamic reference never hears of the zeros: it learns the same, bit for bit, without them.
+    """
+    common = {"n_out": 4, "n_in": 8, "cells": UNEVEN, "transfer": 0.003, "buffered": True}
+    found = {}
+    for zero_error in (0.0, 0.2):
+        for name, more in (
+            ("still", {}), ("chopped", {"chop": 0.02}), ("dynamic", {"chop": 0.1, "dynamic": True})
+        ):  # fmt: skip
+            machine = TikiTaka(**common, **more, zero_error=zero_error, seed=SEED)
+            found[name, zero_error] = _error(_learn(machine.update, machine.matrix))
+    assert found["still", 0.0] < 0.03
+    assert found["still", 0.2] > 0.09
+    assert found["chopped", 0.2] < 0.6 * found["still", 0.2]
+    assert found["dynamic", 0.2] < 0.03
+    assert found["dynamic", 0.2] == found["dynamic", 0.0]
 
 
 def _even(**settings: object) -> TikiTaka:
@@ -101,7 +111,7 @@ def test_every_n_th_sample_moves_the_next_column_by_whole_pulses() -> None:
 
 
 def test_a_batch_is_its_samples_one_after_another() -> None:
-    whole, single = (_even(transfer=0.5, buffered=True, every=2, chop_every=1) for _ in range(2))
+    whole, single = (_even(transfer=0.5, buffered=True, every=2, chop=0.4) for _ in range(2))
     y = np.random.default_rng(0).standard_normal((24, 2)).astype(np.float32)
     x = np.random.default_rng(1).standard_normal((24, 3)).astype(np.float32)
     whole.update(y, x, 0.02)
@@ -113,8 +123,8 @@ def test_a_batch_is_its_samples_one_after_another() -> None:
 
 
 def test_choppers_turn_a_column_after_its_reads() -> None:
-    """Until its first read a column enters with +; then its sign turns at each read of it."""
-    machine = _even(transfer=0.0, chop_every=1)
+    """At probability 1 the sign with which a column enters turns at each read of it."""
+    machine = _even(transfer=0.0, chop=1.0)
     for sample in range(30):
         before = machine.state()["a"].copy()
         machine.update(*ONES, STEP)
@@ -124,11 +134,22 @@ def test_choppers_turn_a_column_after_its_reads() -> None:
         np.testing.assert_allclose(step, np.tile(sign, (2, 1)), atol=0.01)
 
 
-@pytest.mark.parametrize("buffered", [False, True])
-def test_a_run_goes_on_bit_for_bit(buffered: bool) -> None:
+def test_choppers_turn_at_their_probability_whatever_the_batch() -> None:
+    """2,000 reads at 0.3: 600 turns, within five standard errors (102)."""
+    one, many = (_even(transfer=0.0, chop=0.3) for _ in range(2))
+    turned = [one._turns(1)[0]]
+    for _ in range(1999):
+        one._counters[0] += 1
+        turned.append(one._turns(1)[0])
+    assert abs(sum(turned) - 600) < 5 * np.sqrt(2000 * 0.3 * 0.7)
+    np.testing.assert_array_equal(many._turns(2000), turned)
+
+
+@pytest.mark.parametrize("version", [{}, {"buffered": True, "dynamic": True}])
+def test_a_run_goes_on_bit_for_bit(version: dict) -> None:
     settings = {
-        "n_out": 4, "n_in": 8, "cells": UNEVEN, "transfer": 0.1, "buffered": buffered,
-        "chop_every": 2, "read_noise": 0.01, "seed": SEED,
+        "n_out": 4, "n_in": 8, "cells": replace(UNEVEN, write_noise=0.02), "transfer": 0.1,
+        "chop": 0.3, "read_noise": 0.01, "seed": SEED, **version,
     }  # fmt: skip
     rng = np.random.default_rng(0)
     batches = [(rng.standard_normal((5, 4)), rng.standard_normal((5, 8))) for _ in range(20)]
@@ -145,7 +166,7 @@ def test_a_run_goes_on_bit_for_bit(buffered: bool) -> None:
 
 
 def test_programmed_weights_stand_within_the_bounds() -> None:
-    machine = _even(transfer=0.1, mix=0.5)
+    machine = _even(transfer=0.1)
     machine.program(np.array([[2.0, 0.5, -3.0]] * 2))
     np.testing.assert_allclose(machine.matrix(), [[1, 0.5, -1]] * 2, atol=1e-6)
     with pytest.raises(ValueError, match="w takes"):
@@ -157,7 +178,8 @@ def test_programmed_weights_stand_within_the_bounds() -> None:
     [
         ({"transfer": -1.0}, "transfer takes 0 or more"),
         ({"transfer": 0.1, "every": 0}, "every takes a whole number from 1"),
-        ({"transfer": 0.1, "chop_every": 1.5}, "chop_every takes a whole number from 0"),
+        ({"transfer": 0.1, "chop": 1.5}, "chop takes 0 to 1"),
+        ({"transfer": 0.1, "dynamic": True}, "dynamic reference takes choppers"),
     ],
 )
 def test_machines_that_cannot_be_are_refused(bad: dict, says: str) -> None:

@@ -5,8 +5,9 @@ not know of one another, so this is the same as sample after sample, and a row o
 the first cache for a whole batch. `step` and `bound` are (n_out, 2 * n_in): of cell (i, j) the
 step up and the upper bound stand at 2 j, the step down and the lower bound at 2 j + 1.
 
-`kind` and `form` are a response of `devices/pulse_responses.py`. `noise` holds a normal for each
-pulse in the order in which the kernel sends them, or nothing where sigma is 0.
+`kind` and `form` are a response of `devices/pulse_responses.py`. `noise` holds a normal N for each
+pulse in the order in which the kernel sends them, or nothing where sigma is 0. It multiplies the
+pulse, by 1 + sigma N, or where `additive` it adds sigma N steps, whatever the response is there.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Words = npt.NDArray[np.uint32]
 SLOTS = 31
 LINEAR, EXPONENTIAL, TABLE = range(3)
 _SIGN, _BIT = np.uint32(1 << 31), np.uint32(1)
-_ONE, _TWO, _ZERO = np.float32(1), np.float32(2), np.float32(0)
+_ONE, _TWO = np.float32(1), np.float32(2)
 
 
 def _typed_lowest(typing_context: Any, x: Any) -> Any:
@@ -63,8 +64,8 @@ def _bent(
     if kind == EXPONENTIAL:
         z = _TWO * form[0] * w / (high - low) + form[1]
         if down:
-            return max(_ZERO, _ONE - form[4] * math.exp(-form[5] * z))
-        return max(_ZERO, _ONE - form[2] * math.exp(form[3] * z))
+            return np.float32(max(0.0, 1.0 - form[4] * math.exp(-form[5] * z)))
+        return np.float32(max(0.0, 1.0 - form[2] * math.exp(form[3] * z)))
     n = len(form) // 2
     u = (w - low) / (high - low) * np.float32(n - 1)
     k = min(max(int(u), 0), n - 2)
@@ -76,6 +77,14 @@ def _bent(
 
 
 @njit(cache=True, error_model="numpy")
+def _noisy(relative: np.float32, noise: np.float32, additive: bool) -> np.float32:
+    """Return the relative step of a pulse with its noise, sigma N."""
+    if additive:
+        return relative + noise
+    return relative * (_ONE + noise)
+
+
+@njit(cache=True, error_model="numpy")
 def coincide(
     w: Floats,
     wear: Words,
@@ -84,6 +93,7 @@ def coincide(
     kind: int,
     form: Floats,
     sigma: float,
+    additive: bool,
     noise: Floats,
     starts: npt.NDArray[np.int64],
     codes: Words,
@@ -96,7 +106,7 @@ def coincide(
     A cell gets its pulses in the order of samples and slots. The noise is used in the order row,
     sample, slot, column.
     """
-    spread, factor, used, noisy = np.float32(sigma), _ONE, 0, len(noise) > 0
+    spread, used, noisy = np.float32(sigma), 0, len(noise) > 0
     for i in range(len(w)):
         wi, ui, si, bi = w[i], wear[i], step[i], bound[i]
         for b in range(first, last):
@@ -114,9 +124,10 @@ def coincide(
                         c = slot[k] ^ turn
                         j, down = c >> _BIT, c & _BIT
                         v, high, low = wi[j], bi[c & ~_BIT], bi[c | _BIT]
+                        move = _linear(form, v, down, low, high)
                         if noisy:
-                            factor = _ONE + spread * own[k]
-                        move = si[c] * _linear(form, v, down, low, high) * factor
+                            move = _noisy(move, spread * own[k], additive)
+                        move *= si[c]
                         wi[j] = _clipped(v - move if down else v + move, low, high)
                         ui[j] += _BIT
                 else:
@@ -124,9 +135,10 @@ def coincide(
                         c = slot[k] ^ turn
                         j, down = c >> _BIT, c & _BIT
                         v, high, low = wi[j], bi[c & ~_BIT], bi[c | _BIT]
+                        move = _bent(kind, form, v, down, low, high)
                         if noisy:
-                            factor = _ONE + spread * own[k]
-                        move = si[c] * _bent(kind, form, v, down, low, high) * factor
+                            move = _noisy(move, spread * own[k], additive)
+                        move *= si[c]
                         wi[j] = _clipped(v - move if down else v + move, low, high)
                         ui[j] += _BIT
 
@@ -140,6 +152,7 @@ def pulse(
     kind: int,
     form: Floats,
     sigma: float,
+    additive: bool,
     noise: Floats,
     columns: npt.NDArray[np.int64],
     counts: npt.NDArray[np.int64],
@@ -148,45 +161,52 @@ def pulse(
 
     The noise is used in the order row, column of counts, pulse.
     """
-    spread, factor, used = np.float32(sigma), _ONE, 0
+    spread, used = np.float32(sigma), 0
     for i in range(len(w)):
         for k in range(len(columns)):
             j, down = columns[k], np.uint32(counts[i, k] < 0)
             v, high, low = w[i, j], bound[i, 2 * j], bound[i, 2 * j + 1]
             size = step[i, 2 * j + np.int64(down)]
             for _ in range(abs(counts[i, k])):
-                if len(noise):
-                    factor = _ONE + spread * noise[used]
-                    used += 1
                 if kind == LINEAR:
-                    move = size * _linear(form, v, down, low, high) * factor
+                    move = _linear(form, v, down, low, high)
                 else:
-                    move = size * _bent(kind, form, v, down, low, high) * factor
+                    move = _bent(kind, form, v, down, low, high)
+                if len(noise):
+                    move = _noisy(move, spread * noise[used], additive)
+                    used += 1
+                move *= size
                 v = _clipped(v - move if down else v + move, low, high)
             w[i, j] = v
             wear[i, j] += np.uint32(abs(counts[i, k]))
 
 
 def _moved_reference(
-    w: Floats, kind: int, form: Floats, down: int, step: Floats, bound: Floats, factor: Floats
+    w: Floats,
+    kind: int,
+    form: Floats,
+    down: int,
+    step: Floats,
+    bound: Floats,
+    noise: Floats,
+    additive: bool,
 ) -> Floats:
     """Return the weights w of cells after one more pulse, all in the same direction."""
     high, low = bound[0::2], bound[1::2]
-    move = step[down::2]
     if kind == LINEAR:
-        move = move * (1 - form[down] * w / (low if down else high))
+        move = 1 - form[down] * w / (low if down else high)
     elif kind == EXPONENTIAL:
         z = 2 * form[0] * w / (high - low) + form[1]
         gamma = -form[5] if down else form[3]
-        move = move * np.maximum(0, 1 - form[2 + 2 * down] * np.exp(gamma * z))
+        move = np.maximum(0, 1 - form[2 + 2 * down] * np.exp(gamma * z))
     else:
         n = len(form) // 2
         u = (w - low) / (high - low) * np.float32(n - 1)
         k = np.clip(u.astype(np.int64), 0, n - 2)
         f = u - k.astype(np.float32)
         curve = form[down * n : (down + 1) * n]
-        move = move * (curve[k] * (1 - f) + curve[k + 1] * f)
-    move = move * factor
+        move = curve[k] * (1 - f) + curve[k + 1] * f
+    move = (move + noise if additive else move * (1 + noise)) * step[down::2]
     return np.asarray(np.clip(w - move if down else w + move, low, high))
 
 
@@ -198,6 +218,7 @@ def coincide_reference(
     kind: int,
     form: Floats,
     sigma: float,
+    additive: bool,
     noise: Floats,
     starts: npt.NDArray[np.int64],
     codes: Words,
@@ -215,13 +236,21 @@ def coincide_reference(
                 slot = codes[starts[b * SLOTS + t] : starts[b * SLOTS + t + 1]].astype(int)
                 draws = noise[used : used + len(slot)] if len(noise) else np.zeros(len(slot))
                 used += len(slot)
-                factor = np.float32(1) + np.float32(sigma) * draws.astype(np.float32)
+                z = np.float32(sigma) * draws.astype(np.float32)
                 down, j = slot & 1 ^ int(masks[b, i] >> np.uint32(31)), slot >> 1
                 for d in (0, 1):
+                    n = z[down == d]
                     at, both = j[down == d], np.repeat(2 * j[down == d], 2)
                     both[1::2] += 1
                     w[i, at] = _moved_reference(
-                        w[i, at], kind, form, d, step[i, both], bound[i, both], factor[down == d]
+                        w[i, at],
+                        kind,
+                        form,
+                        d,
+                        step[i, both],
+                        bound[i, both],
+                        z[down == d],
+                        additive,
                     )
                 wear[i, j] += np.uint32(1)
 
@@ -234,6 +263,7 @@ def pulse_reference(
     kind: int,
     form: Floats,
     sigma: float,
+    additive: bool,
     noise: Floats,
     columns: npt.NDArray[np.int64],
     counts: npt.NDArray[np.int64],
@@ -245,7 +275,7 @@ def pulse_reference(
             n, both = abs(counts[i, k]), slice(2 * j, 2 * j + 2)
             draws = noise[used : used + n] if len(noise) else np.zeros(n, np.float32)
             used += n
-            for factor in np.float32(1) + np.float32(sigma) * draws:
+            for z in np.float32(sigma) * draws:
                 w[i, j : j + 1] = _moved_reference(
                     w[i, j : j + 1],
                     kind,
@@ -253,6 +283,7 @@ def pulse_reference(
                     int(counts[i, k] < 0),
                     step[i, both],
                     bound[i, both],
-                    factor,
+                    z,
+                    additive,
                 )
             wear[i, j] += np.uint32(n)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import functools
 import math
 import tomllib
@@ -58,6 +59,17 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Pulsing:
+    """Conductances in siemens that were measured after 0, 1, 2, ... equal pulses on one cell."""
+
+    up_S: tuple[float, ...]
+    """From the lowest conductance up."""
+    down_S: tuple[float, ...]
+    """From the highest conductance down."""
+    source: str
+
+
+@dataclass(frozen=True)
 class Technology:
     """The prices and constants of one kind of hardware, as its file states them."""
 
@@ -72,6 +84,8 @@ class Technology:
     tables: Mapping[str, Table] = field(default_factory=dict)
     area_m2: float | None = None
     area_source: str = ""
+    pulsing: Pulsing | None = None
+    """What pulses do to one cell, where that was measured."""
 
     def event(
         self, name: str, n_out: int, n_in: int, settings: Iterable[tuple[str, Any]] = ()
@@ -139,6 +153,7 @@ _TOP = {
     "event": dict,
     "parameter": dict,
     "table": dict,
+    "pulsing": dict,
 }
 _NEEDED = ("name", "description", "idle_W", "idle_source")
 _EVENT = {
@@ -157,6 +172,7 @@ _ONE_OF = {"converter": ("sar", "ramp"), "scales": ("adc", "digital")}
 _MAY_BE_UNKNOWN = ("idle_W", "energy_J", "latency_s")
 _PARAMETER = {"value": float, "unit": str, "source": str}
 _TABLE = {"values": list, "unit": str, "source": str}
+_PULSING = {"up_S": list, "down_S": list, "file": str, "source": str}
 
 
 def _checked(
@@ -189,8 +205,41 @@ def _checked(
     return result
 
 
-def parse(text: str, stem: str) -> Technology:
-    """Return the technology that a TOML text states.
+def _pulsing(where: str, given: Any, folder: Path) -> Pulsing:
+    """Return measured conductances: two lists, or a CSV file with the columns up_S and down_S."""
+    table = _checked(where, given, _PULSING, ("source",))
+    if ("file" in table) == ("up_S" in table or "down_S" in table):
+        raise ValueError(f"{where} takes up_S and down_S, or the name of a file that has both")
+    if "file" in table:
+        table |= _columns(where, folder / Path(table["file"]).expanduser())
+    series = {}
+    for key, sign, way in (("up_S", 1, "rises"), ("down_S", -1, "falls")):
+        if key not in table:
+            raise ValueError(f"{where}: {key} is missing")
+        numbers = table[key]
+        if not all(isinstance(g, (int, float)) and 0 <= g < float("inf") for g in numbers):
+            raise ValueError(f"{where}: {key} takes conductances, finite numbers from 0")
+        if len(numbers) < 3 or sign * (numbers[-1] - numbers[0]) <= 0:
+            raise ValueError(f"{where}: {key} takes three numbers or more, a series that {way}")
+        series[key] = tuple(float(g) for g in numbers)
+    return Pulsing(**series, source=table["source"])
+
+
+def _columns(where: str, path: Path) -> dict[str, list[float]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+        return {key: [float(r[key]) for r in rows if r[key]] for key in ("up_S", "down_S")}
+    except OSError as wrong:
+        raise ValueError(f"{where}: {path} cannot be read: {wrong.strerror}") from wrong
+    except (KeyError, TypeError, ValueError) as wrong:
+        raise ValueError(
+            f"{where}: {path} takes numbers under a line with the names up_S and down_S: {wrong}"
+        ) from wrong
+
+
+def parse(text: str, stem: str, folder: Path = Path()) -> Technology:
+    """Return the technology that a TOML text states; files that it names lie in `folder`.
 
     Raises ValueError for unknown keys, missing sources, wrong types and negative numbers.
     """
@@ -222,6 +271,8 @@ def parse(text: str, stem: str) -> Technology:
         for name, t in top.pop("table", {}).items()
         for at in (f"{where}: table.{name}",)
     }
+    if "pulsing" in top:
+        top["pulsing"] = _pulsing(f"{where}: pulsing", top["pulsing"], folder)
     return Technology(stem=stem, events=events, parameters=parameters, tables=tables, **top)
 
 
@@ -261,7 +312,7 @@ def load(name: str) -> Technology:
         path = Path(name)
         if not path.is_file():
             raise ValueError(f'technology file "{name}" is not there')
-        return parse(path.read_text(), name)
+        return parse(path.read_text(), name, path.parent)
     if name not in names():
         raise ValueError(unknown("technology", name, names()))
     return parse(resources.files(__name__).joinpath(f"{name}.toml").read_text(), name)
