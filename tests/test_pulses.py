@@ -75,6 +75,40 @@ def test_mean_variance_and_correlation_of_the_update_are_those_of_shared_bits() 
     assert (np.abs(mean_wear - slots * p.ravel()) <= 5 * error + 1e-3).all()
 
 
+def test_moments_of_soft_bounds_are_those_of_shared_bits() -> None:
+    """A soft-bounds cell at w keeps q = 1 - step / b of its way to the bound b at every pulse.
+
+    After n pulses it is at b - (b - w) q^n, so with bits shared in a row the moments are powers:
+    E q^n = (1 - p_x p_y (1 - q))^BL, and E q^(n + n') = (1 - p_y + p_y r r')^BL of two cells in a
+    row, r = 1 - p_x (1 - q). Mean, variance and covariance within five standard errors.
+    """
+    rate, step, w = 0.08, 0.01, 0.4
+    description = Pulsed(response=SoftBounds(), step=step)
+    cells = make_cells(description, 3, 4, Seed(1).at(0))
+    got = np.full((DRAWS, 3, 4), w, np.float32)
+    for k in range(DRAWS):
+        slots = pulsed_update(got[k], Y, X, rate, cells, description, Seed(5).at(k)).slots
+    share = np.sqrt(rate / step / slots)
+    p_x, p_y = (np.abs(v[0]) * share * r for v, r in ((X, np.sqrt(0.75)), (Y, 1 / np.sqrt(0.75))))
+    bound = np.sign(Y.T @ X)
+    left = (bound - got.astype(float)) / (bound - w)
+    q = 1 - step
+    mean = (1 - np.outer(p_y, p_x) * (1 - q)) ** slots
+    error = left.std(axis=0) / np.sqrt(DRAWS)
+    assert (np.abs(left.mean(axis=0) - mean) <= 5 * error + 1e-6).all()
+    square = (1 - np.outer(p_y, p_x) * (1 - q * q)) ** slots
+    centred = left - left.mean(axis=0)
+    error = (centred**2).std(axis=0) / np.sqrt(DRAWS)
+    assert (np.abs(left.var(axis=0) - (square - mean**2)) <= 5 * error + 1e-8).all()
+    r = 1 - p_x * (1 - q)
+    for a, b in ((0, 1), (1, 2), (0, 2)):
+        both = (1 - p_y + p_y * r[a] * r[b]) ** slots - mean[:, a] * mean[:, b]
+        samples = centred[:, :, a] * centred[:, :, b]
+        error = samples.std(axis=0) / np.sqrt(DRAWS)
+        assert (both > 3 * error)[:2].all()  # what is asked for is there to be seen
+        assert (np.abs(samples.mean(axis=0) - both) <= 5 * error + 1e-8).all()
+
+
 def test_a_negative_rate_turns_the_update() -> None:
     description = Pulsed(response=Constant(), step=STEP)
     ups, downs = (_updates(description, 50, rate)[0] for rate in (RATE, -RATE))

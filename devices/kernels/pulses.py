@@ -243,14 +243,7 @@ def coincide_reference(
                     at, both = j[down == d], np.repeat(2 * j[down == d], 2)
                     both[1::2] += 1
                     w[i, at] = _moved_reference(
-                        w[i, at],
-                        kind,
-                        form,
-                        d,
-                        step[i, both],
-                        bound[i, both],
-                        z[down == d],
-                        additive,
+                        w[i, at], kind, form, d, step[i, both], bound[i, both], n, additive
                     )
                 wear[i, j] += np.uint32(1)
 
