@@ -12,6 +12,7 @@ from .matrix_engine import MatrixEngine
 from .opu import OPU
 from .pulsed_crossbar import PulsedCrossbar
 from .random_crossbar import RandomCrossbar
+from .reprogrammed import Reprogrammed
 from .seeds import Seed
 from .torch_matrix import TorchMatrix
 
@@ -25,6 +26,7 @@ CATALOGUE: dict[str, type[Device]] = {
     "opu": OPU,
     "pulsed_crossbar": PulsedCrossbar,
     "random_crossbar": RandomCrossbar,
+    "reprogrammed": Reprogrammed,
     "torch": TorchMatrix,
 }
 """Every device by the name a file gives it; the conformance tests run on all of them."""
@@ -43,6 +45,7 @@ __all__ = [
     "OpticalFeatures",
     "PulsedCrossbar",
     "RandomCrossbar",
+    "Reprogrammed",
     "Seed",
     "Step",
     "TorchMatrix",

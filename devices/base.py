@@ -168,6 +168,10 @@ class Device(abc.ABC):
         """
         return None
 
+    def wear(self) -> Array | None:
+        """Return how often each cell was written, in any shape; None where nothing wears."""
+        return None
+
     # ---- the verbs: what everyone else calls -----------------------------------------
 
     @final

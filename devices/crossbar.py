@@ -179,6 +179,7 @@ class Crossbar(Device, Ageing):
             self.temperature_K / self._around.pulses,  # the charge of all pulses is one read
         )
         self._written = Written(g, None, 0, ())
+        self._wear = np.zeros(g.shape, np.uint32)
         self.ledger.build(self.name, units_of(self._around, self._tiles, self._mapping))
 
     def _periphery(self, technology: Technology) -> Periphery:
@@ -284,6 +285,10 @@ class Crossbar(Device, Ageing):
             w[:, p.currents.drives] += p.currents.w * (p.inverse * p.gain)[:, None]
         return np.ascontiguousarray(self._finish(w.T).T)
 
+    def wear(self) -> Array:
+        """Return how often each cell (slices, cells, columns, n_in) was written."""
+        return self._wear.copy()
+
     def noise_std(self) -> float | None:
         """Return the floor of the noise on every output; None where rounding may hide it.
 
@@ -309,6 +314,8 @@ class Crossbar(Device, Ageing):
         self._scale = scales(w, self.scaling == "column", self.clip_percentile)
         target = self._targets(np.clip(w / self._scale[:, None], -1, 1))
         self._written = write(self, target, self._cells, self._tiles, draw)
+        if self._written.writes is not None:
+            self._wear += self._written.writes
         self._rescale = np.ones(self.n_out, np.float32)
         self._age_s = 0.0
         self._fresh = None
@@ -438,6 +445,7 @@ class Crossbar(Device, Ageing):
             "scale": self._scale,
             "rescale": self._rescale,
             "age_s": np.array([self._age_s]),
+            "wear": self._wear,
         }
         if self._written.nu is not None:
             state["nu"] = self._written.nu
@@ -457,6 +465,7 @@ class Crossbar(Device, Ageing):
         self._scale, self._rescale = arrays["scale"].copy(), arrays["rescale"].copy()
         self._age_s = float(arrays["age_s"][0])
         self._fresh = arrays["fresh"].copy() if "fresh" in arrays else None
+        self._wear[:] = arrays["wear"]
         self._forget()
         self._fitted = {v for v in Can if f"fitted:{v.name}" in arrays}
         self._ranges = {v: arrays[k].copy() for v in Can if (k := f"range:{v.name}") in arrays}

@@ -31,6 +31,8 @@ class Written:
     """Cells that were written again, round by round."""
     strays: tuple[Array, Array] | None = None
     """Targets and a standard normal of each cell, by which it strays later; None: cells stay."""
+    writes: Array | None = None
+    """How often each cell was written just now, uint32; None: not at all."""
 
 
 def forced(crossbar: Crossbar, shape: tuple[int, ...], cells: Cells, tiles: Tiles) -> Array | None:
@@ -86,7 +88,7 @@ def write(crossbar: Crossbar, target: Array, cells: Cells, tiles: Tiles, draw: D
         g = np.maximum(device * aim, 0)
         return g if fixed is None else np.where(np.isnan(fixed), g, fixed)
 
-    g = pulse(target, 1)
+    g, writes = pulse(target, 1), np.ones(target.shape, np.uint32)
     read, rewritten = 0, []
     if crossbar.verify:
         most = crossbar.tolerance * cells.g_max_S
@@ -96,6 +98,7 @@ def write(crossbar: Crossbar, target: Array, cells: Cells, tiles: Tiles, draw: D
             if not missed.any():
                 break
             rewritten.append(int(missed.sum()))
+            writes += missed
             read += rewritten[-1]
             g = np.where(missed, pulse(target / device, number), g)
             missed = abs(g - target) > most
@@ -110,7 +113,7 @@ def write(crossbar: Crossbar, target: Array, cells: Cells, tiles: Tiles, draw: D
     if cells.retention is not None and crossbar.retention:
         z = _normals(key, (2 + crossbar.verify) * size, target)
         strays = target, z if fixed is None else np.where(np.isnan(fixed), z, 0)
-    return Written(np.asarray(g, np.float32), nu, read, tuple(rewritten), strays)
+    return Written(np.asarray(g, np.float32), nu, read, tuple(rewritten), strays, writes)
 
 
 def _normals(key: np.uint64, start: int, like: Array) -> Array:

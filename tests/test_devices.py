@@ -15,11 +15,18 @@ TERNARY = rng.integers(-1, 2, (5, N_IN)).astype(np.float32)
 """Inputs that every device can show."""
 
 _EXACT = {"read_noise": 0.0, "dac_bits": 0, "adc_bits": 0}
-EXACT = {"crossbar": _EXACT, "pulsed_crossbar": _EXACT}
+EXACT = {
+    "crossbar": _EXACT,
+    "pulsed_crossbar": _EXACT,
+    "reprogrammed": {"of": {"device": "crossbar", **_EXACT}},
+}
 """Settings under which a noisy device reads exactly what it holds."""
 
 FINE = {"random_crossbar": {"adc_bits": 0}}
 """Settings of a device whose noise is too small to dither its converter."""
+
+WRITTEN = {"reprogrammed": {"of": {"device": "crossbar", "programming_noise": 0.0, "drift": 0.0}}}
+"""Devices whose update is a write, and the settings under which it is exact."""
 
 PULSED = {"pulsed_crossbar": {"response": "constant", "train": "stochastic"}}
 """Devices whose update is right on average, and the settings under which it is unbiased."""
@@ -82,7 +89,7 @@ def test_transpose_is_the_matrix_on_average(kind):
 
 
 def test_update_adds_the_outer_product(kind):
-    device = make(kind)
+    device = make(kind, **WRITTEN.get(kind, {}))
     if Can.UPDATE not in device.can:
         pytest.skip(f"{kind} has no update")
     before = device.matrix()
