@@ -203,6 +203,8 @@ def _place(at: Source, path: tuple[str, ...], given: Any) -> dict[str, Any]:
         at, path, fields_of(CATALOGUE[device]), values, ("device",), f'device "{device}"'
     )
     result = checked.model_dump(exclude_unset=True)
+    if isinstance(inside := result.get("of"), Mapping):
+        result["of"] = _place(at, (*path, "of"), inside)
     if "technology" in result:
         _check_technology(at, path, result["technology"])
     return {"device": device, **result}

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .deploy_report import sentences as on_chips
+from .endurance import sentences as wearing
 from .pricing import STANDING
 from .reading import cost_curve, event_times, measured_share, unmetered
 from .units import epsilon, listed, number, percent, points, ratio, si
@@ -38,6 +39,7 @@ def findings(report: Mapping[str, Any]) -> list[str]:
     found += _energy(main)
     found += _privacy(main)
     for arm in report["arms"]:
+        found += wearing(arm)
         found += _unmetered(arm)
     found += _measured(report["arms"])
     return found

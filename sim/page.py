@@ -12,6 +12,7 @@ from . import page_deploy as chips
 from . import page_figures as figures
 from . import page_headline as headline
 from . import page_tables as tables
+from .endurance import wear_table
 from .gantt import timeline
 from .markup import Html, data, el
 from .plots import Views, energy, learning
@@ -46,7 +47,7 @@ def render(report: Mapping[str, Any]) -> str:
         ("energy", "Energy", figures.energy(report, "energy" in plots)),
         ("timeline", "Time of a training step", figures.timelines(report, set(plots))),
         ("privacy", "Privacy", tables.privacy(report)),
-        ("devices", "Devices", tables.devices(whole)),
+        ("devices", "Devices", [*tables.devices(whole), *wear_table(report)]),
         ("prices", "Prices and their sources", tables.prices(whole)),
         ("experiment", "Data and experiment", tables.experiment(report)),
     ]

@@ -17,6 +17,7 @@ from ..devices.technology import Technology
 from ..devices.words import unknown
 from .deploy_report import chips_of
 from .described import described
+from .endurance import lasting
 from .experiment import BadInput, Experiment
 from .files import read_json
 from .pricing import bill, technologies, total_J
@@ -113,6 +114,7 @@ def _arm(
             "busy_s": _busy(ledger, timelines),
         },
         "timeline": None if train is None else _timeline(train, timelines[train], ledger, chosen),
+        "wear": lasting(result.get("wear", {}), chosen),
         "privacy": [asdict(s) for s in statements(ledger.releases(), experiment.privacy.delta)],
         **described(ledger, chosen),
     }

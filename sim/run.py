@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import checkpoint
+from . import checkpoint, endurance
 from .arm import Arm, Progress
 from .checkpoint import CHECKPOINT
 from .deploy import Deployed, deploy
@@ -95,6 +95,7 @@ def _finish(folder: Path, arm: Arm, chips: Deployed | None) -> None:
             for a in layers
         ],
         "parameters": arm.placement.network.parameters,
+        "wear": endurance.written(arm.placement.devices),
         "data": {
             "set": arm.data.name,
             "train": len(arm.data.train),
