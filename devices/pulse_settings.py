@@ -1,4 +1,8 @@
-"""What the cells of a pulsed crossbar are: its settings, else its technology's, else ideal."""
+"""What the cells of a pulsed crossbar are: its settings, else its technology's, else ideal.
+
+A technology's numbers are in its own units of weight; `w_max` puts their range where the weights
+are, and the step, the bounds and the noise go with it.
+"""
 
 from __future__ import annotations
 
@@ -24,26 +28,28 @@ def description(crossbar: PulsedCrossbar, technology: Technology) -> Pulsed:
     constants of.
     """
     response, step = _response(crossbar, technology)
+    scale = _scale(crossbar, technology)
     found: dict[str, float | None] = {}
     for name in _SETTABLE:
         given = getattr(crossbar, name)
         found[name] = _of(technology, name, 0.0) if given is None else given
+    if crossbar.write_noise is None:
+        found["write_noise"] = _of(technology, "write_noise", 0.0) * scale
     found["lower_spread"] = found["bound_spread"]
     if crossbar.bound_spread is None:
         found["lower_spread"] = _of(technology, "lower_spread", found["bound_spread"] or 0.0)
-    w_max = crossbar.w_max
-    w_min = crossbar.w_min
-    if w_min is None:
-        w_min = _of(technology, "w_min", -1.0) if w_max is None else -w_max
-    if w_max is None:
-        w_max = _of(technology, "w_max", 1.0)
-    if step is not None:  # measured on a range from -1 to 1
-        step *= (w_max - w_min) / 2
+    w_max = _of(technology, "w_max", 1.0) * scale
+    w_min = _of(technology, "w_min", -1.0) * scale if crossbar.w_min is None else crossbar.w_min
     if crossbar.step is not None:
         step = crossbar.step
+    elif step is not None:  # measured on a range from -1 to 1
+        step *= (w_max - w_min) / 2
+    else:
+        stated = technology.parameters.get("pulse_step")
+        step = 0.001 if stated is None else stated.value * scale
     return Pulsed(
         response=response,
-        step=_of(technology, "step", 0.001) if step is None else step,
+        step=step,
         lognormal_step=crossbar.step_spread is None and _of(technology, "lognormal_step", 0.0) > 0,
         additive_noise=crossbar.cycle_noise is None and _of(technology, "additive_noise", 0.0) > 0,
         w_min=w_min,
@@ -56,8 +62,15 @@ def description(crossbar: PulsedCrossbar, technology: Technology) -> Pulsed:
 
 def zero_error(crossbar: PulsedCrossbar, technology: Technology) -> float:
     """Return the standard deviation of measured symmetry points, in units of the weight."""
-    given = crossbar.zero_error
-    return _of(technology, "zero_error", 0.0) if given is None else given
+    if crossbar.zero_error is not None:
+        return crossbar.zero_error
+    return _of(technology, "zero_error", 0.0) * _scale(crossbar, technology)
+
+
+def _scale(crossbar: PulsedCrossbar, technology: Technology) -> float:
+    """Return what one unit of weight in the technology stands for, by where `w_max` is put."""
+    top = crossbar.w_max
+    return 1.0 if top is None else top / _of(technology, "w_max", 1.0)
 
 
 def _of(technology: Technology, name: str, default: float) -> float:

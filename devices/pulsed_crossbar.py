@@ -58,9 +58,9 @@ class PulsedCrossbar(Device):
     write_noise: float | None = None
     """Std of what each write leaves on the reads of a cell, in weight; None: technology's, or 0."""
     w_max: float | None = None
-    """Largest weight; None: the technology's, or 1."""
+    """Largest weight, to which the technology's numbers are scaled; None: technology's, or 1."""
     w_min: float | None = None
-    """Least weight; None: the negative of `w_max` where that is given, or the technology's."""
+    """Least weight; None: the technology's, or the negative of `w_max`."""
     bound_spread: float | None = None
     """Std of the bounds from cell to cell, over the bound; None: the technology's, or 0."""
     length: int = 31

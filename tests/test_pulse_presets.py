@@ -78,6 +78,10 @@ def test_a_field_overrides_its_preset_and_the_rest_stays():
     assert one._pulsed.step == pytest.approx(0.0949)
     assert (other._pulsed.step, other._pulsed.w_max, other._pulsed.w_min) == (0.02, 0.5, -0.5)
     assert other._pulsed.cycle_noise == one._pulsed.cycle_noise == pytest.approx(0.4158)
+    soft = device("reram_gong_soft_bounds", w_max=0.25)._pulsed
+    assert (soft.w_min, soft.step) == pytest.approx((-0.15, 0.0004))
+    assert soft.write_noise == pytest.approx(0.0224)
+    assert soft.cycle_noise == pytest.approx(3.75)
     assert device("reram_gong", response="constant")._pulsed.response.form().tolist() == [0, 0]
 
 
