@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .pulse_cells import Pulsed
 from .pulse_responses import Constant, Exponential, Linear, Response, SoftBounds, measured
 from .technology import Technology
@@ -15,9 +17,6 @@ from .technology import Technology
 if TYPE_CHECKING:
     from .pulsed_crossbar import PulsedCrossbar
 
-_SETTABLE = (
-    "step_spread", "asymmetry", "asymmetry_spread", "cycle_noise", "write_noise", "bound_spread",
-)  # fmt: skip
 _EXPONENTIAL = ("a", "b", "up", "gamma_up", "down", "gamma_down")
 
 
@@ -29,17 +28,12 @@ def description(crossbar: PulsedCrossbar, technology: Technology) -> Pulsed:
     """
     response, step = _response(crossbar, technology)
     scale = _scale(crossbar, technology)
-    found: dict[str, float | None] = {}
-    for name in _SETTABLE:
-        given = getattr(crossbar, name)
-        found[name] = _of(technology, name, 0.0) if given is None else given
-    if crossbar.write_noise is None:
-        found["write_noise"] = _of(technology, "write_noise", 0.0) * scale
-    found["lower_spread"] = found["bound_spread"]
-    if crossbar.bound_spread is None:
-        found["lower_spread"] = _of(technology, "lower_spread", found["bound_spread"] or 0.0)
+
+    def said(given: float | None, name: str, default: float = 0.0, unit: float = 1.0) -> float:
+        return _of(technology, name, default) * unit if given is None else given
+
     w_max = _of(technology, "w_max", 1.0) * scale
-    w_min = _of(technology, "w_min", -1.0) * scale if crossbar.w_min is None else crossbar.w_min
+    w_min = said(crossbar.w_min, "w_min", -1.0, scale)
     if crossbar.step is not None:
         step = crossbar.step
     elif step is not None:  # measured on a range from -1 to 1
@@ -47,16 +41,23 @@ def description(crossbar: PulsedCrossbar, technology: Technology) -> Pulsed:
     else:
         stated = technology.parameters.get("pulse_step")
         step = 0.001 if stated is None else stated.value * scale
+    upper = said(crossbar.bound_spread, "bound_spread")
     return Pulsed(
         response=response,
         step=step,
+        step_spread=said(crossbar.step_spread, "step_spread"),
         lognormal_step=crossbar.step_spread is None and _of(technology, "lognormal_step", 0.0) > 0,
+        asymmetry=said(crossbar.asymmetry, "asymmetry"),
+        asymmetry_spread=said(crossbar.asymmetry_spread, "asymmetry_spread"),
+        cycle_noise=said(crossbar.cycle_noise, "cycle_noise"),
         additive_noise=crossbar.cycle_noise is None and _of(technology, "additive_noise", 0.0) > 0,
+        write_noise=said(crossbar.write_noise, "write_noise", 0.0, scale),
         w_min=w_min,
         w_max=w_max,
+        bound_spread=upper,
+        lower_spread=said(crossbar.bound_spread, "lower_spread", upper),
         length=crossbar.length,
         train=crossbar.train,
-        **found,
     )
 
 
@@ -80,12 +81,13 @@ def _of(technology: Technology, name: str, default: float) -> float:
 
 def _response(crossbar: PulsedCrossbar, technology: Technology) -> tuple[Response, float | None]:
     """Return the response, and the mean step on a range of 2 where that was measured."""
-    kind = crossbar.response
+    series = technology.pulsing
     has = {
-        "measured": technology.pulsing is not None,
+        "measured": series is not None,
         "exponential": "pulse_exponential_a" in technology.parameters,
         "linear": "pulse_slope_up" in technology.parameters,
     }
+    kind: str | None = crossbar.response
     if kind is None:
         kind = next((name for name, there in has.items() if there), "soft_bounds")
     if kind in ("measured", "exponential") and not has[kind]:
@@ -93,16 +95,18 @@ def _response(crossbar: PulsedCrossbar, technology: Technology) -> tuple[Respons
         raise ValueError(
             f"response {kind} takes a technology with {what}; {technology.stem} has none"
         )
-    if kind == "measured" and technology.pulsing is not None:
-        return measured(technology.pulsing.up_S, technology.pulsing.down_S)
+    if kind == "measured" and series is not None:
+        return measured(np.array(series.up_S), np.array(series.down_S))
     if kind == "exponential":
         numbers = [technology.parameter(f"pulse_exponential_{name}") for name in _EXPONENTIAL]
         return Exponential(*numbers), None
     if kind == "linear":
-        slopes = (crossbar.slope_up, crossbar.slope_down)
         up, down = (
             _of(technology, name, 0.1) if given is None else given
-            for name, given in zip(("slope_up", "slope_down"), slopes, strict=True)
+            for name, given in (
+                ("slope_up", crossbar.slope_up),
+                ("slope_down", crossbar.slope_down),
+            )
         )
         return Linear(up, down), None
     return Constant() if kind == "constant" else SoftBounds(), None
