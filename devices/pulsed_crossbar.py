@@ -96,10 +96,10 @@ class PulsedCrossbar(Device):
         self._shared = int(technology.parameter("columns_per_adc"))
         try:
             self._pulsed = description(self, technology)
+            self._full = max(self._pulsed.w_max, -self._pulsed.w_min)
             self._learning = self._way(self._pulsed, zero_error(self, technology))
         except ValueError as error:
             raise ValueError(f"{self.name}: {error}") from error
-        self._full = max(self._pulsed.w_max, -self._pulsed.w_min)
 
     def _way(self, cells: Pulsed, zero_error: float) -> InPlace:
         n_out, n_in = int(self.n_out), int(self.n_in)
@@ -123,6 +123,7 @@ class PulsedCrossbar(Device):
             dynamic=self.transfer == "tiki_taka4",
             fast=self.fast_rate,
             zero_error=zero_error,
+            read_noise=self.read_noise * self._full,
             seed=self._stream.child("tiki_taka"),
         )
 

@@ -169,14 +169,17 @@ class TikiTaka(InPlace):
 
     def _transfer(self, number: int, turn: bool) -> int:
         """Read the next column of A and pass it on; return the pulses that C was sent."""
+        from .kernels.normal import normals
+
         j = number % self.n_in
         a = self._a[:, j].copy() if self.dynamic else self._a[:, j] - self._zero[:, j]
         if self.cells.write_noise:
             self._fast_noise.renew(self.seed.child("write fast").at(number), j)
             a += self._fast_noise.noise[:, j]
         if self.read_noise:
-            noise = self.seed.child("read").rng(number).standard_normal(self.n_out, np.float32)
-            a += np.float32(self.read_noise) * noise
+            z = np.empty(self.n_out, np.float32)
+            normals(self.seed.child("read").key(), number * self.n_out, z)
+            a += np.float32(self.read_noise) * z
         if self.dynamic:
             a = self._since_the_turn(j, a)
             self._turned[j] = turn

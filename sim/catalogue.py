@@ -25,7 +25,8 @@ def abilities() -> Table:
         lines = [" ".join((cls.__doc__ or "").split("\n\n")[0].split())]
         for f in fields(cls):
             if f.name not in SET_BY_MAPPING | {"part"}:
-                lines.append(f"  {f.name} = {shown(usual.get(f.name, f.default))}")
+                made = f.default if f.default_factory is MISSING else f.default_factory()
+                lines.append(f"  {f.name} = {shown(usual.get(f.name, made))}")
         verbs = [(can.name or "").lower() for can in Can if can in cls.can]
         table.add_row(name, "\n".join(verbs), escape("\n".join(lines)))
         table.add_section()

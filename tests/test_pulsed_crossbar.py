@@ -12,7 +12,7 @@ from hwloop.devices.pulsed_crossbar import PulsedCrossbar
 from hwloop.mappings import build, place
 
 BUILDS = {"weight": PulsedCrossbar, "feedback": Ideal}
-TRANSFERS = ("none", "tiki_taka", "tiki_taka2")
+TRANSFERS = ("none", "tiki_taka", "tiki_taka2", "tiki_taka4", "mixed_precision")
 
 
 def make(n_out: int = 6, n_in: int = 4, **more) -> PulsedCrossbar:
@@ -46,7 +46,7 @@ def test_tiki_taka_learns_where_plain_pulses_settle_elsewhere():
 def test_it_goes_on_bit_for_bit_in_the_middle(transfer):
     rng = np.random.default_rng(4)
     x, y = rng.normal(size=(40, 4)), rng.normal(size=(40, 6))
-    settings = {"transfer": transfer, "cycle_noise": 0.3, "step_spread": 0.2, "asymmetry": 0.2}
+    settings = {"transfer": transfer, "cycle_noise": 0.3, "asymmetry": 0.2, "write_noise": 0.01}
     one, other = make(**settings), make(**settings)
     one.program(np.full((6, 4), 0.2))
     for k in range(4):
@@ -100,6 +100,8 @@ def test_the_ledger_counts_what_the_formula_says():
         ({"length": 40}, "d: Pulsed: length takes 1 to 31 slots, got 40"),
         ({"read_noise": -1.0}, "d: read_noise takes 0 or more, got -1.0"),
         ({"transfer_every": 0}, "d: transfer_every takes a whole number from 1, got 0"),
+        ({"chop": 0.0}, "d: chop takes above 0 up to 1, got 0.0"),
+        ({"slope_up": 2.0, "response": "linear"}, "d: Linear: slope_up takes 0 to 1, got 2.0"),
         ({"step": 0.0}, "d: Pulsed: step takes above 0"),
     ],
 )
