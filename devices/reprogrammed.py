@@ -40,6 +40,7 @@ class Reprogrammed(Device):
             raise ValueError(f"{self.name}: every takes a whole number from 1, got {self.every!r}")
         self.inner = self._made()
         self.technology, self.part = self.inner.technology, self.part or self.inner.part
+        self.usual_technology = self.inner.usual_technology  # type: ignore[misc]
         super().__post_init__()
         self.can = self.inner.can | Can.UPDATE  # type: ignore[misc]
         self._copy = self.inner.matrix().astype(np.float32)

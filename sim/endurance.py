@@ -9,7 +9,7 @@ import numpy as np
 
 from ..devices import Device
 from ..devices.technology import Technology
-from .markup import Html, table
+from .markup import Html, el, table
 from .units import UNKNOWN, count
 
 PARAMETER = "endurance"
@@ -81,7 +81,7 @@ def sentences(arm: Mapping[str, Any]) -> Iterator[str]:
 
 
 def wear_table(report: Mapping[str, Any]) -> list[Html]:
-    """Return the writes of all devices of all arms as a table; nothing where nothing wears."""
+    """Return the writes of all devices of all arms, and whence their endurance is known."""
     rows = [
         [
             arm["name"],
@@ -92,15 +92,25 @@ def wear_table(report: Mapping[str, Any]) -> list[Html]:
             count(row["largest"]),
             UNKNOWN if row["endurance"] is None else count(row["endurance"]),
             UNKNOWN if row["trainings"] is None else count(row["trainings"]),
-            row["source"],
         ]
         for arm in report["arms"]
         for row in arm.get("wear", ())
     ]
     columns = [
         "Arm", "Device", "Technology", "Cells", "Writes, mean", "Writes, most", "Endurance",
-        "Trainings", "Source of the endurance",
+        "Trainings",
     ]  # fmt: skip
     if not rows:
         return []
-    return [table("Wear of the cells", columns, rows, numeric=(3, 4, 5, 6, 7), cards=True)]
+    sources = {
+        row["technology"]: row["source"]
+        for arm in report["arms"]
+        for row in arm.get("wear", ())
+        if row["source"]
+    }
+    notes = [
+        el("p", {"class": "note"}, f"How much a cell of {stem} endures: {source}.")
+        for stem, source in sources.items()
+    ]
+    made = table("Wear of the cells", columns, rows, numeric=(3, 4, 5, 6, 7), cards=True)
+    return [made, *notes]

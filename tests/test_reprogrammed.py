@@ -98,6 +98,15 @@ def test_what_it_cannot_wrap_is_named(settings, error, says):
         make(**settings)
 
 
+def test_it_wraps_whatever_can_be_programmed():
+    device = make(of={"device": "ideal"}, every=2)
+    assert (device.technology, device.usual_technology) == ("ideal", "ideal")
+    device.program(np.zeros((6, 4)))
+    for _ in range(2):
+        device.update(Y, X, 0.5)
+    np.testing.assert_allclose(device.matrix(), Y.T @ X, atol=1e-5)
+
+
 FILE = """
 [network]
 hidden = [8]
