@@ -5,9 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONG = 240
+"""Characters beyond which a list is left out where a nearest name is known."""
+
 
 def unknown(what: str, got: str, options: Iterable[str]) -> str:
-    """Return 'unknown WHAT "got"; did you mean "..."? It takes ...'.
+    """Return 'unknown WHAT "got"; did you mean "..."? There is: ...', a long list left out.
 
     >>> unknown("device", "opus", ["ideal", "opu"])
     'unknown device "opus"; did you mean "opu"? There is: ideal, opu'
@@ -16,4 +19,6 @@ def unknown(what: str, got: str, options: Iterable[str]) -> str:
     near = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
     hint = f'; did you mean "{near[0]}"?' if near else ";"
     listed = ", ".join(names) if names else "none"
+    if near and len(listed) > LONG:
+        return f'unknown {what} "{got}"{hint}'
     return f'unknown {what} "{got}"{hint} There is: {listed}'.replace("; There", "; there")
