@@ -42,9 +42,19 @@ class Reprogrammed(Device):
         self.technology, self.part = self.inner.technology, self.part or self.inner.part
         self.usual_technology = self.inner.usual_technology  # type: ignore[misc]
         super().__post_init__()
+        self._install()
         self.can = self.inner.can | Can.UPDATE  # type: ignore[misc]
         self._copy = self.inner.matrix().astype(np.float32)
         self._updates = np.zeros(1, np.int64)
+
+    def _install(self) -> None:
+        """Let the ledger know the settings and units of the device inside: prices follow them."""
+        inside = self.inner.ledger.devices[self.name]
+        settings = (("inside", inside.kind), ("every", self.every), *inside.settings)
+        own = self.ledger.devices[self.name]
+        self.ledger.devices[self.name] = own._replace(settings=settings)
+        for units in self.inner.ledger.units.values():
+            self.ledger.build(self.name, units)
 
     def _made(self) -> Device:
         from . import CATALOGUE

@@ -62,6 +62,8 @@ def test_the_ledger_holds_the_writes_the_host_s_gradient_and_the_prices_of_the_i
         device.update(Y, X, 0.1)
     ops = {(op.device, op.verb): (op, t) for s, t in ledger.steps.items() for op in s.ops}
     assert ledger.devices["d"].technology == "rram_milo"
+    assert dict(ledger.devices["d"].settings)["verify"] == 2  # prices may follow the inside
+    assert ledger.units["d"] == bare.ledger.units["d"]
     assert ops["host", "GRADIENT"][1].work[0][1] == 4 * 5 * 6 * 4
     assert ops["d", "UPDATE"][1].work == [[2 * write.work]]
     verified = sum(t.work[0][0] for s, t in ledger.steps.items() if s.ops[0].verb == "VERIFY")
