@@ -2,7 +2,7 @@
 
     python examples/choose_pulsed_rates.py
 
-Takes about five minutes on one core; needs MNIST in HWLOOP_DATA_DIR.
+Takes about ten minutes on one core; needs MNIST in HWLOOP_DATA_DIR.
 """
 
 from pathlib import Path
@@ -17,6 +17,7 @@ PULSED = "{{device='pulsed_crossbar', technology='{}', w_max=0.4, {}}}"
 WAYS = {
     "plain pulses": ("transfer='none'", (0.2, 0.4, 1.0)),
     "tiki_taka2, transfer 0.1": ("transfer='tiki_taka2', transfer_rate=0.1", (1.0, 4.0)),
+    "tiki_taka2, transfer 0.05": ("transfer='tiki_taka2', transfer_rate=0.05", (1.0, 4.0)),
     "tiki_taka2, transfer 0.03": ("transfer='tiki_taka2', transfer_rate=0.03", (1.0, 4.0)),
     "tiki_taka4, transfer 0.03": ("transfer='tiki_taka4', transfer_rate=0.03", (1.0, 4.0)),
     "mixed precision": ("transfer='mixed_precision'", (0.4, 0.8, 1.6)),
@@ -34,6 +35,7 @@ def accuracy(weight: str, rate: float) -> float:
         "data.limit_train=20000",
         "data.validation=0.16",
         "train.epochs=2",
+        f"train.schedule={'constant' if 'tiki' in weight else 'linear'}",
         f"weight={weight}",
         f"optimizer.rate={rate}",
     ]
