@@ -13,6 +13,7 @@ from typing import Any
 import _report  # before numpy: one thread
 import numpy as np
 import parasitics
+import pulses
 from _report import Figure, best
 
 from hwloop.devices.crossbar import Crossbar
@@ -121,7 +122,7 @@ def aihwkit(long: bool) -> Iterator[Figure]:
     yield Figure(name, peer / own, goal, "higher", "ratio", detail)
 
 
-PARTS = (multiply, aihwkit, parasitics.measure)
+PARTS = (multiply, aihwkit, parasitics.measure, pulses.figures)
 """What is measured, in this order; each yields figures and takes whether `--long` was given."""
 
 
