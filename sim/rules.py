@@ -34,7 +34,7 @@ def rules() -> Table:
         algorithm = _made(cls)
         lines = [" ".join((cls.__doc__ or "").split("\n\n")[0].split())]
         for f in fields(cls):
-            if f.name not in ("loss", "optimizer", "private"):
+            if f.name not in ("loss", "optimizer", "private", "aware"):
                 lines.append(f"  {f.name} = {shown(f.default)}")
         chains = zip(*(_chains(algorithm, depth) for depth in DEPTHS), strict=True)
         rows = [formula(dict(zip(DEPTHS, c, strict=True)).__getitem__) for c in chains]
@@ -55,9 +55,14 @@ def pairs() -> Table:
         needs = _needs(_made(cls))
         cells = []
         for device in CATALOGUE.values():
-            cells.append(" ".join(role for role, need in needs.items() if not need & ~device.can))
+            able = (role[0].upper() for role, need in needs.items() if not need & ~device.can)
+            cells.append(" ".join(able))
         table.add_row(name, *(cell or "-" for cell in cells))
-    table.caption = "An OPU shows 0, 1 and -1 alone, or bit planes of more with input_bits above 1"
+    table.columns[0].no_wrap = True
+    table.caption = (
+        "W weights, F feedback, H heads, D directions. An OPU shows 0, 1 and -1 alone, or bit "
+        "planes of more with input_bits above 1"
+    )
     table.caption_justify = "left"
     return table
 
