@@ -99,9 +99,9 @@ class Format:
         if self.fixed:
             return 2.0**m - 1
         if self.specials == "ieee":
-            return (2 - 2.0**-m) * 2.0 ** (2**self.exponent_bits - 2 - self.bias)
+            return (2 - 2.0**-m) * 2.0 ** float(2**self.exponent_bits - 2 - self.bias)
         top = 2 ** (m + 1) - (2 if self.specials == "fn" else 1)
-        return top * 2.0 ** (2**self.exponent_bits - 1 - self.bias - m)
+        return top * 2.0 ** float(2**self.exponent_bits - 1 - self.bias - m)
 
     @property
     def smallest(self) -> float:
@@ -127,7 +127,7 @@ class Format:
         codes = np.arange(2 ** (self.exponent_bits + m))
         e, f = codes >> m, (codes & (2**m - 1)) / 2.0**m
         found = np.where(e == 0, np.ldexp(f, self.emin), np.ldexp(1 + f, e - self.bias))
-        return found[found <= self.largest]
+        return np.asarray(found[found <= self.largest])
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from .arrays import Array
 from .base import Can, Device
+from .engine_cost import gemm_cost
 from .ledger import Count
-from .matrix_engine import gemm_cost
 from .seeds import Draw
 
 
@@ -21,6 +21,27 @@ def import_torch() -> Any:
     except ModuleNotFoundError as absent:
         raise ImportError('the torch device needs PyTorch: pip install "hwloop[torch]"') from absent
     return torch
+
+
+def on_place(name: str, place: str, x: Any) -> Any:
+    """Return x as a tensor on a torch device. Raises ValueError where torch cannot work there."""
+    torch = import_torch()
+    try:
+        return torch.as_tensor(x, device=place)
+    except (RuntimeError, AssertionError) as wrong:
+        reason = str(wrong).splitlines()[0]
+        raise ValueError(f'{name}: torch cannot work on place "{place}": {reason}') from wrong
+
+
+def entered(name: str, x: Any, width: int, what: str, like: Any) -> Any:
+    """Return x as a tensor (batch, width) of the dtype and on the device of `like`.
+
+    Raises ValueError for another shape.
+    """
+    x = import_torch().as_tensor(x, dtype=like.dtype, device=like.device)
+    if x.ndim != 2 or x.shape[1] != width:
+        raise ValueError(f"{name}: {what} takes (batch, {width}), got {tuple(x.shape)}")
+    return x.detach()
 
 
 @dataclass(kw_only=True, eq=False)

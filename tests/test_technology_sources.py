@@ -12,6 +12,13 @@ FOLDER = Path(__file__).parents[1] / "devices" / "technology"
 GPUS = {
     "nvidia_a100_fp32": (19.5e12, 2.039e12, 400),
     "nvidia_a100_tf32": (156e12, 2.039e12, 400),
+    "nvidia_a100_bf16": (312e12, 2.039e12, 400),
+    "nvidia_a100_int8": (624e12, 2.039e12, 400),
+    "nvidia_h100_bf16": (989e12, 3.35e12, 700),
+    "nvidia_h100_fp8": (1979e12, 3.35e12, 700),
+    "nvidia_h200_bf16": (989e12, 4.8e12, 700),
+    "nvidia_h200_fp8": (1979e12, 4.8e12, 700),
+    "google_tpu_v4": (275e12, 1.2e12, 192),
     "nvidia_h100_fp32": (66.9e12, 3.35e12, 700),
     "nvidia_h100_tf32": (494.7e12, 3.35e12, 700),
 }
@@ -123,7 +130,8 @@ def test_gpu_has_the_peak_the_bandwidth_and_the_power_of_its_datasheet(stem: str
     assert 2 / mac["latency_s"] == pytest.approx(peak, rel=1e-3)
     assert 1 / byte["latency_s"] == pytest.approx(bandwidth, rel=1e-3)
     busy_W = sum(event["energy_J"] / event["latency_s"] for event in (mac, byte))
-    assert gpu["idle_W"] + busy_W == pytest.approx(limit_W, rel=1e-3)
+    idle_W = 0 if gpu["idle_W"] == "unknown" else gpu["idle_W"]
+    assert idle_W + busy_W == pytest.approx(limit_W, rel=1e-3)
     for price in ("energy_J", "latency_s"):
         assert element[price] == pytest.approx(2 * FLOAT_BYTES * byte[price], rel=1e-3)
 
@@ -146,3 +154,16 @@ def test_ideal_costs_nothing() -> None:
 def test_real_hardware_is_unknown_rather_than_free() -> None:
     events = read("torch")["event"].values()
     assert {e[p] for e in events for p in ("energy_J", "latency_s")} == {"unknown"}
+
+
+def test_the_45_nm_array_adds_up_horowitz_table() -> None:
+    """ISSCC 2014, pJ: what a multiplication and the addition behind it take together."""
+    event = read("systolic_45nm")["event"]
+    known = {name: e["energy_J"] for name, e in event.items() if e["energy_J"] != "unknown"}
+    pJ = {name: joules * 1e12 for name, joules in known.items()}
+    assert pJ["mac_fp32"] == pytest.approx(3.7 + 0.9)
+    assert pJ["mac_fp16"] == pytest.approx(1.1 + 0.9)
+    assert pJ["mac_int8"] == pytest.approx(0.2 + 0.1)
+    assert pJ["mac_pam"] == pJ["mac_lmul"] == pytest.approx(0.1 + 0.9)
+    assert 8 * pJ["sram_byte"] == pytest.approx(10)
+    assert 8 * pJ["dram_byte"] == pytest.approx(1300)

@@ -106,7 +106,7 @@ def _exponent(mag: np.int32, low: np.int32, high: np.int32) -> np.int32:
 @njit(cache=True, error_model="numpy")
 def _nearest(
     v: np.float32, shift: np.int32, low: np.int32, high: np.int32, largest: np.float32, over: Any
-) -> np.float32:
+) -> Any:
     i = _bits(v)
     mag = np.int32(i & _MAGNITUDE)
     e = _exponent(mag, low, high)
@@ -119,7 +119,7 @@ def _nearest(
 @njit(cache=True, error_model="numpy")
 def _truncated(
     v: np.float32, shift: np.int32, low: np.int32, high: np.int32, largest: np.float32, over: Any
-) -> np.float32:
+) -> Any:
     i = _bits(v)
     mag = np.int32(i & _MAGNITUDE)
     e = _exponent(mag, low, high)
@@ -140,7 +140,7 @@ def _stochastic(
     high: np.int32,
     largest: np.float32,
     over: Any,
-) -> np.float32:
+) -> Any:
     i = _bits(v)
     mag = np.int32(i & _MAGNITUDE)
     e = _exponent(mag, low, high)
@@ -154,9 +154,7 @@ def _stochastic(
 
 
 @njit(cache=True, error_model="numpy")
-def _on_bits(
-    v: np.float32, more: np.int32, keep: np.int32, largest: np.float32, over: Any
-) -> np.float32:
+def _on_bits(v: np.float32, more: np.int32, keep: np.int32, largest: np.float32, over: Any) -> Any:
     """Add `more` below the last bit kept, and cut."""
     i = _bits(v)
     mag = np.int32(i & _MAGNITUDE)
@@ -167,7 +165,7 @@ def _on_bits(
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def rounded(x: Floats, out: Floats, layout: Layout, mode: int, key: int, first: int) -> None:
+def rounded(x: Floats, out: Floats, layout: Layout, mode: int, key: Any, first: int) -> None:
     """Write x (n,), rounded to a format, into out (n,); they may be the same array.
 
     `mode` is NEAREST (ties to even), TRUNCATED (towards zero) or STOCHASTIC, which rounds up with
@@ -184,8 +182,7 @@ def rounded(x: Floats, out: Floats, layout: Layout, mode: int, key: int, first: 
         cut = 23 - layout.mantissa
         keep = np.int32(-(1 << cut))
         if mode == NEAREST:
-            half, one = np.int32((1 << cut >> 1) - 1), np.int32(1 if cut else 0)
-            half = np.int32(max(half, 0))
+            half, one = np.int32(max((1 << cut >> 1) - 1, 0)), np.int32(1 if cut else 0)
             for k in range(n):
                 odd = np.int32(np.int32(_bits(x[k]) >> np.int32(cut)) & one)
                 out[k] = _on_bits(x[k], np.int32(half + odd), keep, largest, over)
@@ -213,8 +210,8 @@ def rounded(x: Floats, out: Floats, layout: Layout, mode: int, key: int, first: 
 def _scale(top: np.int32, emax: int, scales: Layout, largest: np.float32, tensor: Any) -> Any:
     """Return the scale of a block whose largest magnitude has the bits `top`."""
     if scales.mantissa == 0:
-        e = min(max((top >> 23) - 127 - emax, -127), 127)
-        return np.float32(2.0**e)
+        e = min(max(int(top >> 23) - 127 - emax, -127), 127)
+        return np.float32(2.0 ** float(e))
     if top == 0:
         return np.float32(1.0)
     s = _nearest(
@@ -237,7 +234,7 @@ def blocks(
     scales: Layout,
     block: Blocks,
     mode: int,
-    key: int,
+    key: Any,
     first: int,
 ) -> int:
     """Write x (n,) into out (n,), each `block.length` numbers rounded in units of their scale.
@@ -301,7 +298,7 @@ def _hash_reference(n: int, key: int, first: int) -> npt.NDArray[Any]:
 
 
 def rounded_reference(
-    x: Floats, out: Floats, layout: Layout, mode: int, key: int, first: int
+    x: Floats, out: Floats, layout: Layout, mode: int, key: Any, first: int
 ) -> None:
     """Do what `rounded` does, in float64, bit for bit."""
     size = np.abs(x.astype(np.float64))
@@ -335,7 +332,7 @@ def blocks_reference(
     scales: Layout,
     block: Blocks,
     mode: int,
-    key: int,
+    key: Any,
     first: int,
 ) -> int:
     """Do what `blocks` does, block by block in numpy, bit for bit."""
