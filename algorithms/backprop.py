@@ -19,6 +19,8 @@ from .chain import learn_backwards
 class Backprop(Algorithm):
     """Every weight but the first is multiplied, transposed and updated, one after another."""
 
+    scales_error = True
+
     def demands(self, network: Network) -> Sequence[Demand]:
         also = [Can(0), *[Can.TRANSPOSE] * len(network.hidden)]
         return self.weights(network, also)

@@ -45,7 +45,12 @@ class Algorithm(abc.ABC):
     """Clip and noise the gradients of every layer, for differential privacy."""
     aware: NoiseAware | None = None
     """Put noise on the weights in every training step."""
+    loss_scale: float = 1.0
+    """Factor on the error on its way back, taken out of the updates again [Micikevicius et al.,
+    "Mixed precision training", ICLR 2018]: keeps small errors in the range of a narrow format."""
 
+    scales_error: ClassVar[bool] = False
+    """Whether every change is proportional to the error at the output: what `loss_scale` takes."""
     by_sample: ClassVar[bool] = True
     """Whether every change is a sum over samples that `update` is given: what privacy clips."""
     by_outer_products: ClassVar[bool] = True
@@ -89,6 +94,15 @@ class Algorithm(abc.ABC):
             raise ValueError(
                 f"{type(self).__name__} runs passes of its own, and noise is put on the weights "
                 "for one forward pass and what follows it: leave out [noise]"
+            )
+        if not 0 < self.loss_scale < float("inf"):
+            raise ValueError(f"loss_scale takes a finite number above 0, got {self.loss_scale}")
+        if self.private and self.loss_scale != 1:
+            raise ValueError("loss_scale takes 1 in private training, which clips the error itself")
+        if self.loss_scale != 1 and not self.scales_error:
+            raise ValueError(
+                f"loss_scale takes 1 for {type(self).__name__}, whose changes are not the error's "
+                "alone"
             )
         demands = []
         for k, layer in enumerate(network.layers, 1):
@@ -171,6 +185,9 @@ class Algorithm(abc.ABC):
     ) -> float:
         with on.ledger.stage("error", after=(f"forward/{on.network.depth}",)):
             loss, error = self.loss.error(on.host, passed.output, target, mask)
+            if self.loss_scale != 1:
+                on.host.count("SCALE", len(error), error.shape[0] * error.shape[1])
+                error = error * float(self.loss_scale)
         share = None if mask is None else mask / mask.mean()
         passed = passed._replace(target=target, share=share)
         self.learn(on, passed, error, rate)
@@ -203,14 +220,16 @@ class Algorithm(abc.ABC):
         """Move the weights and biases of one layer against the gradient, in the current stage.
 
         delta (rows, n_out) is the loss's slope at the layer's input to its activation, rows
-        (rows, n_in) is what the matrix multiplied; the gradient is their mean over `samples`.
+        (rows, n_in) is what the matrix multiplied; the gradient is their mean over `samples`,
+        and delta holds it `loss_scale` times.
         """
         if self.private is not None:
             self._update_privately(self.private, on, layer, delta, rows, samples, rate)
             return
-        self.optimizer.change(on, f"weight/{layer}", delta, rows, 1.0 / samples, rate)
+        scale = 1.0 / (samples * self.loss_scale)
+        self.optimizer.change(on, f"weight/{layer}", delta, rows, scale, rate)
         on.host.count("SUM", len(delta), delta.shape[0] * delta.shape[1])
-        self.optimizer.shift(on, f"bias/{layer}", delta.sum(0) / samples, rate)
+        self.optimizer.shift(on, f"bias/{layer}", delta.sum(0) * scale, rate)
 
     def _update_privately(
         self,

@@ -28,6 +28,8 @@ class DFA(Algorithm):
     shared: bool = False
     """One projection as wide as the widest hidden layer, whose first units serve each layer."""
 
+    scales_error = True
+
     def calls(self, depth: int) -> Mapping[str, int]:
         return {
             "weight MULTIPLY": depth,

@@ -18,6 +18,8 @@ from .dfa import DFA
 class SignDFA(DFA):
     """DFA of sign(e): for a softmax error, minus at the label and plus everywhere else."""
 
+    scales_error = False
+
     def _code(self) -> tuple[float | None, bool, bool]:
         return 0.0, False, False
 

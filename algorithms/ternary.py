@@ -68,6 +68,8 @@ class TernaryDFA(DFA):
             raise ValueError(f"threshold takes a number from 0 to below 1, got {self.threshold}")
         if self.mode not in ("balanced", "relative", "fixed"):
             raise ValueError(f'mode takes "balanced", "relative" or "fixed", got {self.mode!r}')
+        if self.mode == "fixed" and self.loss_scale != 1:
+            raise ValueError("loss_scale takes 1 in mode fixed, whose threshold is an error")
 
     def _code(self) -> tuple[float | None, bool, bool]:
         resized = self.mode != "fixed"

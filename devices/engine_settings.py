@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 from .engine_operands import format_of, is_learned
 from .formats import BlockFormat, Format
-from .kernels.narrow import Adder
+from .layouts import Adder
 from .multipliers import Multiplier, named
 from .products import Accumulator, Arithmetic
 from .rounding import MODES

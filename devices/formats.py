@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 
 from .arrays import Array
-from .kernels.rounding import Layout
+from .layouts import Layout
 from .words import unknown
 
 Specials = Literal["ieee", "fn", "finite"]

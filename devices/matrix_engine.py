@@ -16,7 +16,6 @@ from .engine_cost import FLOAT_BYTES, Widths, gemm_cost, kind_of, settle_cost, s
 from .engine_operands import Shaping, bits_of, format_of
 from .engine_settings import adder_of, check, multiplier_of
 from .formats import Format
-from .kernels.products import looked_up
 from .ledger import Count
 from .products import ONE, Accumulator, Arithmetic, lmul_offset
 from .rounding import Rounding
@@ -95,6 +94,10 @@ class MatrixEngine(Device):
 
     def __post_init__(self) -> None:
         settle_cost(self)
+        if self.place:
+            from .torch_matrix import place_of
+
+            self.place = place_of(self.name, self.place)
         super().__post_init__()
         check(self)
         self._shaping = Shaping(self.scaling, self.saturate, self.pad, self.hadamard)
@@ -115,9 +118,9 @@ class MatrixEngine(Device):
         self._offset = offset
         self._w: Any = np.zeros((self.n_out, self.n_in), np.float32)
         if self.place:
-            from .torch_matrix import on_place
+            from .torch_matrix import import_torch
 
-            self._w = on_place(self.name, self.place, self._w)
+            self._w = import_torch().as_tensor(self._w, device=self.place)
         self._held: dict[str, Any] = {}
         self._shaping.fit(self._w[:1], self._length(FORWARD), self.name)
 
@@ -132,7 +135,7 @@ class MatrixEngine(Device):
             return super()._enter(x, width, what)
         from .torch_matrix import entered
 
-        return entered(self.name, x, width, what, self._w)
+        return entered(self.name, x, width, what, self._w.dtype, self.place)
 
     def _signs(self, n: int, draw: Draw) -> Array:
         rng = self._stream.child("hadamard").rng(draw.step)
@@ -173,6 +176,8 @@ class MatrixEngine(Device):
         return a @ b.T
 
     def _looked_up(self, a: Array, b: Array, names: list[str], roundings: list[Rounding]) -> Array:
+        from .kernels.products import looked_up
+
         assert self._multiplier is not None
         assert self._lookup is not None
         largest = int(np.abs(self._multiplier.table).max())

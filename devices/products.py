@@ -17,9 +17,7 @@ from typing import Literal
 import numpy as np
 
 from .arrays import Array
-from .kernels import narrow as narrow_kernels
-from .kernels import products as kernels
-from .kernels.narrow import Adder
+from .layouts import Adder
 
 Arithmetic = Literal["multiply", "pam", "lmul", "table"]
 Accumulator = Literal["blas", "fp32", "narrow"]
@@ -45,6 +43,8 @@ def blas(a: Array, b: Array) -> Array:
 
 def sequential(a: Array, b: Array) -> Array:
     """Return a b^T, every product and every sum rounded to float32, in the order of k."""
+    from .kernels import products as kernels
+
     out = np.empty((len(a), len(b)), np.float32)
     kernels.sequential(a, np.ascontiguousarray(b.T), out)
     return out
@@ -52,6 +52,8 @@ def sequential(a: Array, b: Array) -> Array:
 
 def added_bits(a: Array, b: Array, offset: int = ONE) -> Array:
     """Return a b^T whose products are sums of bits less `offset`, added as `sequential` does."""
+    from .kernels import products as kernels
+
     out = np.empty((len(a), len(b)), np.float32)
     kernels.added_bits(a, np.ascontiguousarray(b.T), offset, out)
     return out
@@ -59,6 +61,8 @@ def added_bits(a: Array, b: Array, offset: int = ONE) -> Array:
 
 def pam(a: Array, b: Array) -> Array:
     """Return the piecewise-affine products of a and b, element by element with broadcasting."""
+    from .kernels import products as kernels
+
     a, b = np.broadcast_arrays(np.asarray(a, np.float32), np.asarray(b, np.float32))
     out = np.empty((a.size, 1), np.float32)
     for k, (x, y) in enumerate(zip(a.reshape(-1, 1, 1), b.reshape(-1, 1, 1), strict=True)):
@@ -75,6 +79,8 @@ def pam_slope(d: Array, a: Array, b: Array, exact: bool = True) -> Array:
     """
     if not exact:
         return added_bits(d, np.ascontiguousarray(b.T))
+    from .kernels import products as kernels
+
     out = np.empty(a.shape, np.float32)
     kernels.affine_slope(d, a, np.ascontiguousarray(b.T), out)
     return out
@@ -86,6 +92,8 @@ def narrow(a: Array, b: Array, adder: Adder, column: int = 0) -> Array:
     `column` is how many terms an array's column adds in one pass, 0 for all; passes are added in
     float32. Raises ValueError for NaN or infinity, which the adder does not have.
     """
+    from .kernels.narrow import narrow as kernel
+
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise ValueError("the narrow accumulator has no NaN and no infinity, and was given one")
     across = np.ascontiguousarray(b.T)
@@ -95,7 +103,7 @@ def narrow(a: Array, b: Array, adder: Adder, column: int = 0) -> Array:
     for k in range(0, length, column):
         part = np.empty((len(a), len(b)), np.float32)
         some = np.ascontiguousarray(a[:, k : k + column])
-        narrow_kernels.narrow(some, across[k : k + column], adder, part)
+        kernel(some, across[k : k + column], adder, part)
         total = part if total is None else total + part
     assert total is not None
     return total

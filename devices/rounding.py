@@ -8,8 +8,7 @@ import numpy as np
 
 from .arrays import Array, namespace
 from .formats import FP32, AnyFormat, BlockFormat, Format, parse
-from .kernels import rounding as kernels
-from .kernels.rounding import Blocks
+from .layouts import Blocks
 from .words import unknown
 
 Rounding = Literal["nearest", "truncated", "stochastic"]
@@ -44,6 +43,8 @@ def quantise(
         from .rounding_torch import quantise_torch
 
         return quantise_torch(x.to(xp.float32), fmt, MODES[rounding], key, saturate, scaling, first)
+    from .kernels import rounding as kernels
+
     x = np.ascontiguousarray(x, np.float32)
     if fmt == FP32:
         return x.copy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .formats import FP32, AnyFormat, BlockFormat, Format
-from .kernels.rounding import NEAREST, TRUNCATED, Layout, spread
+from .layouts import NEAREST, TRUNCATED, Layout, spread
 
 _WORD = 0xFFFFFFFF
 _MAGIC = 1.5 * 2**23

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..devices import Can, Device, Ledger, Seed, TorchMatrix, Unable
+from ..devices import Can, Device, Ledger, MatrixEngine, Seed, TorchMatrix, Unable
 from ..devices.arrays import Array, namespace
 from ..devices.base import words
 from ..devices.host import Host
@@ -48,7 +48,8 @@ class Placement:
 
     def array(self, x: Array) -> Any:
         """Return x where the weights live: on their GPU if all are torch's, else in numpy."""
-        places = {d.place if isinstance(d, TorchMatrix) else "" for d in self._weights()}
+        inside = TorchMatrix, MatrixEngine
+        places = {d.place if isinstance(d, inside) else "" for d in self._weights()}
         if len(places) > 1 or "" in places:
             return x
         import torch

@@ -173,6 +173,18 @@ def time(folder: Run, technology: Technologies = None) -> None:
 
 
 @app.command()
+def compare(
+    one: Annotated[Path, typer.Argument(metavar="RUN_A", help="Folder of a finished run.")],
+    other: Annotated[Path, typer.Argument(metavar="RUN_B", help="Folder of another.")],
+) -> None:
+    """Put a run's predictions beside what another measured."""
+    from .compare import compare as tables
+
+    for table in tables(one, other):
+        _console().print(table)
+
+
+@app.command()
 def devices() -> None:
     """Show what each device can do, and what prices it."""
     from .catalogue import abilities, technologies

@@ -8,6 +8,7 @@ from typing import Any
 
 from .deploy_report import sentences as on_chips
 from .endurance import sentences as wearing
+from .metering import sentence
 from .pricing import STANDING
 from .reading import cost_curve, event_times, measured_share, unmetered
 from .units import epsilon, listed, number, percent, points, ratio, si
@@ -59,6 +60,8 @@ def conditions(report: Mapping[str, Any]) -> Iterator[str]:
     for arm in report["arms"]:
         if arm["stopped"]:
             yield f"{arm['name']} stopped after epoch {arm['epochs']}: {arm['stopped']}."
+        if arm.get("metered"):
+            yield sentence(arm["name"], arm["metered"])
 
 
 def _against(main: Arm, other: Arm, report: Mapping[str, Any]) -> Iterator[str]:

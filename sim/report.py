@@ -20,6 +20,7 @@ from .described import described
 from .endurance import lasting
 from .experiment import BadInput, Experiment
 from .files import read_json
+from .metering import readings, total
 from .pricing import bill, technologies, total_J
 from .privacy import statements
 from .run import CHIPS, LEDGER, MAIN, arms_of, finished, folder_of, open_run
@@ -65,6 +66,7 @@ def assemble(run: Path, instead: Mapping[str, str] | None = None) -> dict[str, A
         "arms": [
             _arm(results[name], one, ledgers[name], instead)
             | chips_of(results[name], chips.get(name), instead)
+            | {"metered": total(readings(folder_of(run, name)))}
             for name, one in arms.items()
         ],
     }

@@ -19,6 +19,7 @@ from .deploy import Deployed, deploy
 from .experiment import MAIN, BadInput
 from .files import json_text, read_json, write, write_arrays, write_json
 from .folders import CHIPS, EXPERIMENT, LEDGER, RESULT, WEIGHTS, folder_of, new_folder, open_run
+from .metering import meter_of, metered
 from .prepare import arms_of, prepare_all
 from .threads import sharing
 
@@ -56,12 +57,15 @@ def execute(run: Path, arms: dict[str, Arm], on_progress: Callable[[Progress], N
             if (folder / CHECKPOINT).is_file():
                 checkpoint.load(arm, folder / CHECKPOINT)
             open_ones.append(arm)
+    meters = {arm.name: meter_of(arm) for arm in open_ones}
     with _interruptions() as interrupted:
         for arm in open_ones:
             folder = folder_of(run, arm.name)
             with sharing(arm.experiment.train.threads):
                 save = partial(checkpoint.save, arm, folder / CHECKPOINT)
-                if not arm.train(on_progress, interrupted, save):
+                with metered(meters[arm.name], folder):
+                    done = arm.train(on_progress, interrupted, save)
+                if not done:
                     return False
                 chips = None
                 if arm.experiment.deploy is not None:

@@ -91,6 +91,9 @@ class TrainTable(Table):
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
     """Threads that share a matrix product, on BLAS and on torch's CPU. The last bits of a result
     depend on it, so it is no property of the machine."""
+    energy_meter: Literal["auto", "nvml", "rapl", "none"] = "auto"
+    """What measures real joules while it trains: NVML's counter of the GPUs it runs on (auto), or
+    RAPL's of this processor; see sim/power.py."""
 
 
 class PrivacyTable(Table):

@@ -13,6 +13,7 @@ from gfloat import formats as g
 
 from hwloop.devices.formats import FORMATS, BlockFormat, Format, parse
 from hwloop.devices.kernels import rounding as kernels
+from hwloop.devices.layouts import NEAREST, STOCHASTIC, TRUNCATED, Blocks
 from hwloop.devices.rounding import quantise
 
 MILLION = 1_000_000
@@ -118,7 +119,7 @@ def against_gfloat(name: str, kind: str, count: int) -> None:
             assert equal(quantise(x, fmt, rounding, saturate=saturate), expected)
 
 
-@pytest.mark.parametrize("mode", [kernels.NEAREST, kernels.TRUNCATED, kernels.STOCHASTIC])
+@pytest.mark.parametrize("mode", [NEAREST, TRUNCATED, STOCHASTIC])
 @pytest.mark.parametrize("saturate", [True, False])
 @pytest.mark.parametrize("name", [*FLOATS, "tf32", "e3m4b5", "e5m10", "e2m0finite", "int8", "int4"])
 def test_rounded_is_its_reference(name, mode, saturate):
@@ -132,7 +133,7 @@ def test_rounded_is_its_reference(name, mode, saturate):
         assert equal(got, expected), kind
 
 
-@pytest.mark.parametrize("mode", [kernels.NEAREST, kernels.TRUNCATED, kernels.STOCHASTIC])
+@pytest.mark.parametrize("mode", [NEAREST, TRUNCATED, STOCHASTIC])
 @pytest.mark.parametrize("name", [n for n, f in FORMATS.items() if isinstance(f, BlockFormat)])
 def test_blocks_is_its_reference(name, mode):
     fmt = parse(name)
@@ -140,7 +141,7 @@ def test_blocks_is_its_reference(name, mode):
     x = (rng.standard_normal((200, 64)) * 2.0 ** rng.integers(-130, 120, (200, 64))).astype("f4")
     x[:3] = 0
     for tensor in (1.0, 0.37):
-        block = kernels.Blocks(fmt.block, fmt.element.emax, tensor)
+        block = Blocks(fmt.block, fmt.element.emax, tensor)
         got, expected = np.empty_like(x.reshape(-1)), np.empty_like(x.reshape(-1))
         with np.errstate(over="ignore", under="ignore"):
             for f, out in ((kernels.blocks, got), (kernels.blocks_reference, expected)):

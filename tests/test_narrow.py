@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hwloop.devices.kernels import narrow as kernels
-from hwloop.devices.kernels.narrow import Adder
+from hwloop.devices.layouts import Adder
 from hwloop.devices.products import narrow, sequential
 from hwloop.devices.rounding import quantise
 

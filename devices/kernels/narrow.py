@@ -12,29 +12,16 @@ Exponents have no limits; the result is rounded to float32 at the end.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit, types
 from numba.extending import intrinsic
 
+from ..layouts import Adder
+
 Floats = npt.NDArray[np.float32]
-
-
-class Adder(NamedTuple):
-    """What the kernel needs to know of an accumulator."""
-
-    significand: int
-    """W, from 8; W + G at most 28."""
-    guard: int
-    """G, the bits kept below it while adding."""
-    first: int
-    """k: the shift where the first k bits are 0; 0 for exact normalisation."""
-    second: int
-    """lambda: the further shift where the next lambda bits are 0 too."""
-    nearest: int
-    """1 rounds to nearest even at every step, with a sticky bit; 0 cuts."""
 
 
 def _cast(source: Any, target: Any) -> Callable[[Any], Any]:

@@ -13,42 +13,16 @@ so that a slice has the same bits however an array is cut, by any number of thre
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit, types
 from numba.extending import intrinsic
 
+from ..layouts import NEAREST, TRUNCATED, Blocks, Layout, spread
+
 Floats = npt.NDArray[np.float32]
-
-NEAREST, TRUNCATED, STOCHASTIC = range(3)
-
-
-class Layout(NamedTuple):
-    """What a kernel needs to know of a format; exponents are fields of float32 (biased by 127)."""
-
-    mantissa: int
-    """Bits behind the point of a normal number."""
-    low: int
-    """Exponent below which steps no longer shrink."""
-    high: int
-    """Exponent above the largest number's; `low` for fixed point."""
-    largest: float
-    over: float
-    """What stands for numbers beyond the largest."""
-    wide: int
-    """1 where the exponents are float32's own."""
-
-
-class Blocks(NamedTuple):
-    """What a kernel needs to know of numbers that share a scale."""
-
-    length: int
-    emax: int
-    """Exponent of the largest element."""
-    tensor: float
-    """Power of two or not, what all scales are relative to; 1 without one."""
 
 
 def _cast(source: Any, target: Any) -> Callable[[Any], Any]:
@@ -276,16 +250,6 @@ def blocks(
                 u = _hash(np.uint32(first + start + k), k0, k1)
                 target[k] = _stochastic(source[k] / s, u, shift, low, high, largest, over) * s
     return int(most)
-
-
-def spread(key: int) -> tuple[int, int]:
-    """Return the two words that a key stands for in every draw."""
-    whole = 2**64 - 1
-    z = (int(key) + int(_G)) & whole
-    z = ((z ^ (z >> 30)) * int(_S1)) & whole
-    z = ((z ^ (z >> 27)) * int(_S2)) & whole
-    z ^= z >> 31
-    return z & 0xFFFFFFFF, z >> 32
 
 
 def _hash_reference(n: int, key: int, first: int) -> npt.NDArray[Any]:
