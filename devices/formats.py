@@ -99,9 +99,9 @@ class Format:
         if self.fixed:
             return 2.0**m - 1
         if self.specials == "ieee":
-            return (2 - 2.0**-m) * 2.0 ** float(2**self.exponent_bits - 2 - self.bias)
+            return math.ldexp(2 - math.ldexp(1, -m), 2**self.exponent_bits - 2 - self.bias)
         top = 2 ** (m + 1) - (2 if self.specials == "fn" else 1)
-        return top * 2.0 ** float(2**self.exponent_bits - 1 - self.bias - m)
+        return math.ldexp(top, 2**self.exponent_bits - 1 - self.bias - m)
 
     @property
     def smallest(self) -> float:

@@ -47,7 +47,8 @@ class Multiplier:
         """The true products (256, 256)."""
         code = np.arange(SIDE)
         code = np.where(self.signed & (code >= SIDE // 2), code - SIDE, code)
-        return np.asarray(np.multiply.outer(code, code))
+        products: Array = np.multiply.outer(code, code)
+        return products
 
     @property
     def errors(self) -> dict[str, float]:

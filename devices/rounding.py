@@ -25,6 +25,7 @@ def quantise(
     saturate: bool = True,
     scaling: Scaling = "none",
     first: int = 0,
+    out: Array | None = None,
 ) -> Any:
     """Return x, of any shape and kind, rounded to a format, as float32 of the same kind.
 
@@ -32,7 +33,8 @@ def quantise(
     `key` and the position of a number, counted from `first`. Beyond the largest number x saturates
     there, or becomes infinity or NaN as the format has it. `scaling` fits the largest magnitude of
     the array, or of each row, to the format's: floats by a power of two, which is exact, integers
-    fully. Numbers that share a scale are neighbours in a row. Raises ValueError where a block does
+    fully. `out`, C-contiguous float32 of x's shape, takes the result and may be x itself; only for
+    numpy. Numbers that share a scale are neighbours in a row. Raises ValueError where a block does
     not divide the row, and for NaN or infinity that the format does not have.
     """
     fmt = parse(to) if isinstance(to, str) else to
@@ -47,10 +49,10 @@ def quantise(
 
     x = np.ascontiguousarray(x, np.float32)
     if fmt == FP32:
-        return x.copy()
+        return x.copy() if out is None else _filled(out, x)
     if x.size + first > 2**32:
         raise ValueError(f"rounding takes up to 2^32 numbers at once, got {x.size + first:,}")
-    out = np.empty_like(x)
+    out = np.empty_like(x) if out is None else checked_out(out, x)
     mode, key = MODES[rounding], int(key)
     if isinstance(fmt, BlockFormat):
         check_block(fmt, x.shape)
@@ -68,6 +70,18 @@ def quantise(
     kernels.rounded(given.reshape(-1), out.reshape(-1), layout, mode, np.uint64(key), first)
     if scale is not None:
         out *= scale
+    return out
+
+
+def checked_out(out: Array, x: Array) -> Array:
+    """Return `out`. Raises ValueError where it cannot take what is rounded of x."""
+    if out.dtype != np.float32 or out.shape != x.shape or not out.flags.c_contiguous:
+        raise ValueError(f"out takes C-contiguous float32 {x.shape}, got {out.dtype} {out.shape}")
+    return out
+
+
+def _filled(out: Array, x: Array) -> Array:
+    checked_out(out, x)[...] = x
     return out
 
 
@@ -102,7 +116,8 @@ def scale_of(x: Array, fmt: Format, scaling: Scaling) -> Array | None:
     if fmt.fixed:
         scale = top.astype(np.float32) / np.float32(fmt.largest)
         least = np.float32(2.0**-126)
-        return np.asarray(np.where(scale < least, np.float32(1), scale))
+        fitted: Array = np.where(scale < least, np.float32(1), scale)
+        return fitted
     e = np.frexp(np.where(top > 0, top, fmt.largest))[1] - 1 - fmt.emax
     e = e + (np.ldexp(top.astype(np.float64), -e) > fmt.largest)
     return np.ldexp(np.float32(1), np.clip(e, -100, 100)).astype(np.float32)

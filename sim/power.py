@@ -14,6 +14,7 @@ RAPL counts the whole package with everything that runs on it.
 
 from __future__ import annotations
 
+import importlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -256,11 +257,9 @@ def nvml_counter(uuid: str, nvml: Any = None) -> NvmlCounter | NvmlPower:
     """
     if nvml is None:
         try:
-            import pynvml as nvml
+            nvml = importlib.import_module("pynvml")
         except ModuleNotFoundError as absent:
-            raise NoMeter(
-                'NVML needs nvidia-ml-py: pip install "hwloop[torch]" nvidia-ml-py'
-            ) from absent
+            raise NoMeter('NVML needs nvidia-ml-py: pip install "hwloop[torch]"') from absent
     try:
         nvml.nvmlInit()
         name = uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"

@@ -297,3 +297,13 @@ def test_bad_input_is_one_sentence(call, said):
     with pytest.raises(ValueError, match=said) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_the_result_goes_where_it_is_wanted():
+    x = np.random.default_rng(0).standard_normal((40, 64)).astype(np.float32)
+    for name in ("e4m3", "mxfp4", "int8", "fp32"):
+        expected, out = quantise(x, name, scaling="tensor"), x.copy()
+        assert quantise(out, name, scaling="tensor", out=out) is out
+        assert equal(out, expected)
+    with pytest.raises(ValueError, match=r"out takes C-contiguous float32 \(40, 64\), got float64"):
+        quantise(x, "e4m3", out=np.empty((40, 64)))
