@@ -109,9 +109,29 @@ def systolic_cost(
     }
 
 
+def lookup_cost(
+    array: Systolic, batch: int, n_out: int, n_in: int, codes: int, widths: Widths = FLOAT32
+) -> dict[str, Count]:
+    """Return what `multiply` counts where products are looked up.
+
+    Each code takes four comparisons and adds one row of its table; every cell of the array adds
+    one number a cycle. Tables of sixteen rows a code are read from outside once.
+    """
+    sums, tables = batch * codes * n_out, 16 * codes * n_out * FLOAT_BYTES
+    cycles = -(-sums // (array.rows * array.columns))
+    outside = tables + batch * (n_in * widths.inputs + n_out * widths.outputs)
+    return {
+        "cycle": Count(cycles, cycles),
+        "compare": Count(4 * batch * codes, 0),
+        "add_fp32": Count(sums, 0),
+        "sram_byte": Count(FLOAT_BYTES * sums, 0),
+        "dram_byte": Count(outside, outside),
+    }
+
+
 def kind_of(engine: MatrixEngine) -> str:
     """Return what a technology calls the engine's multiply-accumulate, behind "mac_"."""
-    if engine.arithmetic != "multiply":
+    if engine.arithmetic not in ("multiply", "lookup"):
         return str(engine.arithmetic)
     if engine.accumulator == "narrow":
         return "narrow" if engine.normalisation == "exact" else "narrow_approximate"
@@ -138,7 +158,8 @@ def settle_cost(engine: MatrixEngine) -> None:
     if engine.technology:
         return
     try:
-        stem = GPUS.get(kind_of(engine)) if not engine.array_rows else None
+        own = engine.array_rows or engine.arithmetic == "lookup"
+        stem = None if own else GPUS.get(kind_of(engine))
     except ValueError:  # settings that are refused later, in words
         return
     if stem is None:

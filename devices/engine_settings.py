@@ -55,6 +55,13 @@ def _check(engine: MatrixEngine) -> None:
             "place computes in torch, which multiplies and adds as it likes: it takes arithmetic "
             f"multiply and accumulator blas, got {engine.arithmetic} and {engine.accumulator}"
         )
+    if engine.arithmetic == "lookup" and not (engine.array_rows or engine.array_columns):
+        raise ValueError(
+            "arithmetic lookup is priced as an array: it takes array_rows from 1 beside the "
+            f"technology {engine.technology}"
+        )
+    if isinstance(engine.codebooks, bool) or not 0 <= engine.codebooks <= engine.n_in:
+        raise ValueError(f"codebooks takes 0 to {engine.n_in}, got {engine.codebooks!r}")
     if not isinstance(engine.column, int) or engine.column < 0:
         raise ValueError(f"column takes a whole number from 0, got {engine.column!r}")
 

@@ -12,11 +12,20 @@ from . import products
 from .arrays import Array, namespace
 from .base import Can, Device
 from .blas import add_outer
-from .engine_cost import FLOAT_BYTES, Widths, gemm_cost, kind_of, settle_cost, systolic_cost
+from .engine_cost import (
+    FLOAT_BYTES,
+    Widths,
+    gemm_cost,
+    kind_of,
+    lookup_cost,
+    settle_cost,
+    systolic_cost,
+)
 from .engine_operands import Shaping, bits_of, format_of
 from .engine_settings import adder_of, check, multiplier_of
 from .formats import Format
 from .ledger import Count
+from .lookup_products import HashTrees, grow, product
 from .products import ONE, Accumulator, Arithmetic, lmul_offset
 from .rounding import Rounding
 from .seeds import Draw
@@ -25,6 +34,7 @@ from .systolic import Dataflow, Systolic
 FORWARD = ("inputs", "weights")
 BACKWARD, LEARNING = ("gradients", "weights"), ("gradients", "inputs")
 """What the two operands of a product are, by verb."""
+INPUTS_A_CODE = 8
 
 
 @dataclass(kw_only=True, eq=False)
@@ -66,6 +76,8 @@ class MatrixEngine(Device):
     """What a product of two numbers is: see `products.py`."""
     multiplier: str = "exact"
     """Products of arithmetic table: exact, truncatedN, or a file; see `multipliers.py`."""
+    codebooks: int = 0
+    """Pieces of a row that arithmetic lookup codes in 4 bits each; 0: one for every 8 inputs."""
     accumulator: Accumulator = "blas"
     """float32 in any order, float32 in the order of the sum, or narrow: see `kernels/narrow.py`."""
     significand: int = 16
@@ -122,6 +134,7 @@ class MatrixEngine(Device):
 
             self._w = import_torch().as_tensor(self._w, device=self.place)
         self._held: dict[str, Any] = {}
+        self._trees: HashTrees | None = None
         self._shaping.fit(self._w[:1], self._length(FORWARD), self.name)
 
     # ---- operands --------------------------------------------------------------------
@@ -205,6 +218,29 @@ class MatrixEngine(Device):
 
     # ---- the verbs -------------------------------------------------------------------
 
+    def calibrate(self, x: Any) -> None:
+        """Fit the look-ups to rows x (rows, n_in); else the first rows multiplied serve for it.
+
+        Raises ValueError where the arithmetic is another, or there are fewer than 16 rows.
+        """
+        if self.arithmetic != "lookup":
+            raise ValueError(f"{self.name}: calibrate fits look-ups; arithmetic is not lookup")
+        rows = self._enter(x, self.n_in, "calibration data")
+        try:
+            self._trees = grow(rows, self.codebooks or -(-self.n_in // INPUTS_A_CODE))
+        except ValueError as wrong:
+            raise ValueError(f"{self.name}: {wrong}") from wrong
+        self._held.clear()
+
+    def _selected(self, x: Array) -> Array:
+        """Return what the tables say of x (batch, n_in)."""
+        if self._trees is None:
+            self.calibrate(x)
+        assert self._trees is not None
+        if "tables" not in self._held:
+            self._held["tables"] = self._trees.tables(self.matrix())
+        return product(self._trees.encode(x), self._held["tables"])
+
     def matrix(self) -> Array:
         if self.weights == "fp32":
             w = self._w
@@ -219,6 +255,8 @@ class MatrixEngine(Device):
         return np.array(w if namespace(w) is np else w.cpu().numpy(), np.float32)
 
     def _multiply(self, x: Any, draw: Draw) -> Any:
+        if self.arithmetic == "lookup":
+            return self._given(self._selected(_float32(x)), draw)
         if self._is_plain(FORWARD):
             return self._given(x @ self._w.T, draw)
         return self._given(self._product(_float32(x), self._w, FORWARD, draw), draw)
@@ -246,7 +284,8 @@ class MatrixEngine(Device):
 
     def _is_plain(self, fields: tuple[str, str]) -> bool:
         """Whether a product of these operands is BLAS's, in float32."""
-        exact = (self.arithmetic, self.accumulator, self.hadamard) == ("multiply", "blas", False)
+        exact = self.arithmetic in ("multiply", "lookup")
+        exact &= self.accumulator == "blas" and not self.hadamard
         return exact and all(getattr(self, field) == "fp32" for field in fields)
 
     def _settle(self, draw: Draw) -> None:
@@ -263,15 +302,20 @@ class MatrixEngine(Device):
         widths = Widths(x, w, y, e, learning=FLOAT_BYTES if self.master else w)
         if self._array is None:
             return gemm_cost(verb, batch, self.n_out, self.n_in, widths)
+        if self.arithmetic == "lookup" and verb is Can.MULTIPLY:
+            codes = self.codebooks or -(-self.n_in // INPUTS_A_CODE)
+            return lookup_cost(self._array, batch, self.n_out, self.n_in, codes, widths)
         size, kind, buffer_B = (self.n_out, self.n_in), kind_of(self), 1024 * self.buffer_kB
         return systolic_cost(self._array, kind, buffer_B, verb, batch, size, widths)
 
     def _state(self) -> dict[str, Array]:
-        return {"w": self._w if namespace(self._w) is np else self._w.cpu().numpy()}
+        state = {"w": self._w if namespace(self._w) is np else self._w.cpu().numpy()}
+        return state if self._trees is None else state | self._trees.state()
 
     def _restore(self, arrays: Mapping[str, Array]) -> None:
         w = arrays["w"]
         self._w[:] = w if namespace(self._w) is np else namespace(self._w).as_tensor(w)
+        self._trees = HashTrees.of(arrays) if "prototypes" in arrays else None
         self._held.clear()
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from .arrays import Array
 from .layouts import Adder
 
-Arithmetic = Literal["multiply", "pam", "lmul", "table"]
+Arithmetic = Literal["multiply", "pam", "lmul", "table", "lookup"]
 Accumulator = Literal["blas", "fp32", "narrow"]
 
 ONE = 0x3F800000
