@@ -19,6 +19,11 @@ def namespace(x: Any) -> ModuleType:
     return torch if torch is not None and isinstance(x, torch.Tensor) else np
 
 
+def elsewhere(x: Any) -> bool:
+    """Whether x is a tensor in another memory than this processor's, a GPU's."""
+    return namespace(x) is not np and x.device.type != "cpu"
+
+
 def rows(x: Any, width: int, what: str = "x") -> Array:
     """Return x as C-contiguous numpy rows (batch, width); float64 stays, all else is float32.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
-from .arrays import Array, like, rows
+from .arrays import Array, elsewhere, like, rows
 from .ledger import Count, Installed, Ledger
 from .seeds import Draw, Seed
 
@@ -146,7 +146,13 @@ class Device(abc.ABC):
         self._told[event] = work
 
     def _enter(self, x: Any, width: int, what: str) -> Any:
-        """Return x as rows (batch, width) of the array type that the hooks work in."""
+        """Return x as rows (batch, width) of the array type that the hooks work in.
+
+        A device that is simulated on this processor takes a GPU's tensor over, and counts the
+        bytes.
+        """
+        if elsewhere(x):
+            self.ledger.move(self.name, x.numel() * x.element_size())
         return rows(x, width, f"{self.name}: {what}")
 
     def _clock_s(self) -> float:
@@ -180,7 +186,8 @@ class Device(abc.ABC):
 
         Raises ValueError for another shape, and for inputs that the hardware cannot show.
         """
-        return like(self._run(Can.MULTIPLY, self._multiply, self._enter(x, self.n_in, "x")), x)
+        y = self._run(Can.MULTIPLY, self._multiply, self._enter(x, self.n_in, "x"))
+        return self._leave(y, x)
 
     @final
     def transpose(self, y: Any) -> Any:
@@ -188,7 +195,8 @@ class Device(abc.ABC):
 
         Raises ValueError for another shape, Unable where the hardware has no such way.
         """
-        return like(self._run(Can.TRANSPOSE, self._transpose, self._enter(y, self.n_out, "y")), y)
+        x = self._run(Can.TRANSPOSE, self._transpose, self._enter(y, self.n_out, "y"))
+        return self._leave(x, y)
 
     @final
     def program(self, w: Any) -> None:
@@ -211,6 +219,12 @@ class Device(abc.ABC):
         if y.shape[0] != x.shape[0]:
             raise ValueError(f"{self.name}: y has {y.shape[0]} rows, x has {x.shape[0]}")
         self._run(Can.UPDATE, self._update, y, x, rate)
+
+    def _leave(self, result: Any, given: Any) -> Any:
+        """Return a result in the array type of what was given; bytes that move are counted."""
+        if elsewhere(given) and not elsewhere(result):
+            self.ledger.move(self.name, result.nbytes)
+        return like(result, given)
 
     def _run(self, verb: Can, hook: Any, *args: Any) -> Any:
         draw = self._stream.at(self._operations)

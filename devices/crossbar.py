@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from .ageing import Ageing
-from .arrays import Array
+from .arrays import Array, elsewhere, namespace
 from .base import Can, Device
 from .cells import Cells
 from .converters import range_of, shared
@@ -18,6 +18,7 @@ from .crossbar_currents import Conducted, Noise, aged, conduct, currents, seen_o
 from .crossbar_passes import passes_of
 from .crossbar_read import Pass, Plane, loaded, read
 from .crossbar_settings import check
+from .crossbar_torch import can_read_there, read_there
 from .crossbar_write import Written, forced, trapped, write
 from .drift_compensation import calibration_cost, column_sums, drift_factors
 from .ledger import Count
@@ -160,6 +161,7 @@ class Crossbar(Device, Ageing):
         self._steps = 2 ** (self.dac_bits - 1) - 1 if self.dac_bits else 0
         self._around = self._periphery(technology)
         self._passes: dict[Can, list[Pass]] = {}
+        self._there: dict[Any, tuple[list[Pass], list[Pass]]] = {}
         self._passed: Conducted | None = None
         self._loads: dict[Can, Array] = {}
         self._fitted: set[Can] = set()
@@ -425,16 +427,37 @@ class Crossbar(Device, Ageing):
         difference = out[:, : self.n_out] - out[:, self._tiles.reference_of()]
         return np.asarray(difference * (self._scale * self._rescale), np.float32)
 
-    def _multiply(self, x: Array, draw: Draw) -> Array:
-        x = x.astype(np.float32, copy=False)
+    def _enter(self, x: Any, width: int, what: str) -> Any:
+        """Leave a GPU's tensor where it is, if it is read there."""
+        verb = {"x": Can.MULTIPLY, "y": Can.TRANSPOSE}.get(what)
+        if verb is None or not elsewhere(x) or not can_read_there(self, verb):
+            return super()._enter(x, width, what)
+        x = x.detach().float()
+        if x.ndim != 2 or x.shape[1] != width:
+            raise ValueError(f"{self.name}: {what} takes (batch, {width}), got {tuple(x.shape)}")
+        return x
+
+    def _read_there(self, x: Any, verb: Can, draw: Draw) -> Any:
+        out, spent = read_there(self, x, verb, int(draw.key()))
+        self._tell("cell_read", spent)
+        return out
+
+    def _multiply(self, x: Any, draw: Draw) -> Any:
         if self.calibrated and Can.MULTIPLY not in self._fitted:
             self.calibrate(x=x)
+        if namespace(x) is not np:
+            return self._read_there(x, Can.MULTIPLY, draw)
+        x = x.astype(np.float32, copy=False)
         return self._finish(self._read(x, Can.MULTIPLY, draw))
 
-    def _transpose(self, y: Array, draw: Draw) -> Array:
+    def _transpose(self, y: Any, draw: Draw) -> Any:
         if self.calibrated and Can.TRANSPOSE not in self._fitted:
             self.calibrate(y=y)
-        return self._read(y.astype(np.float32) * (self._scale * self._rescale), Can.TRANSPOSE, draw)
+        unit = self._scale * self._rescale
+        if namespace(y) is not np:
+            unit = namespace(y).as_tensor(unit, device=y.device)
+            return self._read_there(y * unit, Can.TRANSPOSE, draw)
+        return self._read(y.astype(np.float32) * unit, Can.TRANSPOSE, draw)
 
     def _cost(self, verb: Can, batch: int) -> Mapping[str, Count]:
         return cost_of(verb, batch, self._around, self._tiles, self._mapping)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Array
+from .arrays import namespace
 from .base import Can
 from .ledger import Count
 from .weight_mapping import WeightMapping
@@ -87,16 +88,18 @@ class Tiles:
             yield lines, slice(start, start + len(lines))
             start += len(lines)
 
-    def with_reference(self, drives: Array) -> Array:
+    def with_reference(self, drives: Any) -> Any:
         """Return drives (batch, n_out) with those of the reference columns, array by array.
 
         The reference column of an array is driven with minus the sum of the other drives, by as
         many drivers as that takes: this takes the middle of the range off every cell.
         """
-        parts: list[Array] = []
+        parts: list[Any] = []
         for first in range(0, self.n_out, self.outputs):
             part = drives[:, first : first + self.outputs]
-            parts += [part, -part.sum(axis=1, keepdims=True)]
+            parts += [part, -part.sum(1)[:, None]]
+        if namespace(drives) is not np:
+            return namespace(drives).cat(parts, 1)
         return np.ascontiguousarray(np.concatenate(parts, axis=1))
 
 

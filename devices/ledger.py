@@ -103,6 +103,8 @@ class Ledger:
     """(device, verb, batch) -> seconds on real hardware."""
     units: dict[str, dict[str, float]] = field(default_factory=dict)
     """Device -> how many of the parts that do an event it is built of, where that sets its area."""
+    moved: dict[str, float] = field(default_factory=dict)
+    """Device -> bytes between a GPU's memory and this processor's, where it is simulated here."""
     _open: bool = False
     _ops: list[Op] = field(default_factory=list)
     _work: list[list[float]] = field(default_factory=list)
@@ -195,6 +197,10 @@ class Ledger:
         """Write down what a real device took; timing prefers it to the technology file."""
         self.measured.setdefault((device, verb, batch), Seconds()).add(seconds)
 
+    def move(self, device: str, number_of_bytes: float) -> None:
+        """Write down that operands or results of a device went from one memory to the other."""
+        self.moved[device] = self.moved.get(device, 0.0) + number_of_bytes
+
     def samples(self, kind: Kind) -> int:
         """Return how many samples went through all steps of one kind."""
         return sum(t.times * step.samples for step, t in self.steps.items() if step.kind == kind)
@@ -249,6 +255,7 @@ class Ledger:
                 }
                 for key, s in self.measured.items()
             ],
+            "moved": dict(self.moved),
         }
 
     @classmethod
@@ -288,4 +295,5 @@ class Ledger:
         for m in data["measured"]:
             key = (m["device"], m["verb"], m["batch"])
             ledger.measured[key] = Seconds(m["count"], m["total_s"], m["least_s"])
+        ledger.moved = {str(name): float(n) for name, n in data.get("moved", {}).items()}
         return ledger

@@ -65,6 +65,7 @@ def load(arm: Arm, path: Path) -> None:
     except (KeyError, ValueError, TypeError, IndexError) as wrong:
         raise BadInput(f"{path} does not fit the experiment in its folder: {wrong}") from wrong
     mine.devices, mine.steps, mine.measured = ledger.devices, ledger.steps, ledger.measured
+    mine.moved = ledger.moved
 
 
 def _world(arm: Arm) -> str:

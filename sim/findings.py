@@ -60,6 +60,12 @@ def conditions(report: Mapping[str, Any]) -> Iterator[str]:
     for arm in report["arms"]:
         if arm["stopped"]:
             yield f"{arm['name']} stopped after epoch {arm['epochs']}: {arm['stopped']}."
+        if arm.get("moved_B"):
+            yield (
+                f"{arm['name']} moved {si(arm['moved_B'], 'B')} between the GPU and this "
+                "processor, which simulates part of its devices; no time or energy is charged for "
+                "that."
+            )
         if arm.get("metered"):
             yield sentence(arm["name"], arm["metered"])
 

@@ -66,7 +66,10 @@ def assemble(run: Path, instead: Mapping[str, str] | None = None) -> dict[str, A
         "arms": [
             _arm(results[name], one, ledgers[name], instead)
             | chips_of(results[name], chips.get(name), instead)
-            | {"metered": total(readings(folder_of(run, name)))}
+            | {
+                "moved_B": sum(ledgers[name].moved.values()),
+                "metered": total(readings(folder_of(run, name))),
+            }
             for name, one in arms.items()
         ],
     }
