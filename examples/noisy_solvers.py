@@ -61,8 +61,9 @@ def devices() -> list[Device]:
 def refinement() -> None:
     """Print corrections, products and residual of every operator and inner solver."""
     print(f"iterative refinement, {N} equations, 20 products a correction, at most 60 corrections")
+    print("corrections, products and residual by inner solver\n")
     print(f"{'condition':<11}{'operator':<24}{'CG':>22}{'GMRES':>22}{'GCROT(m, k)':>22}")
-    for cond in (1e2, 1e3):
+    for cond in (1e1, 1e2, 1e3):
         a = spd(cond)
         b = Seed(0).child("b").rng().standard_normal(N)
         for device in devices():
@@ -74,9 +75,8 @@ def refinement() -> None:
                     found = refine(a, b, device, inner)
                 steps = len(found.residuals) - 1
                 cells.append(f"{steps:>3} {found.products:>5} {found.residual:>9.1e}")
-            print(
-                f"{cond:<11.0e}{device.name:<24}" + "".join(f"{c:>22}" for c in cells), flush=True
-            )
+            row = "".join(f"{cell:>22}" for cell in cells)
+            print(f"{cond:<11.0e}{device.name:<24}{row}", flush=True)
 
 
 def least_squares() -> None:
