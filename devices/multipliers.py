@@ -47,8 +47,7 @@ class Multiplier:
         """The true products (256, 256)."""
         code = np.arange(SIDE)
         code = np.where(self.signed & (code >= SIDE // 2), code - SIDE, code)
-        products: Array = np.multiply.outer(code, code)
-        return products
+        return np.asarray(np.multiply.outer(code, code), np.int64)
 
     @property
     def errors(self) -> dict[str, float]:

@@ -52,6 +52,33 @@ def entered(name: str, x: Any, width: int, what: str, dtype: Any, place: str) ->
     return x.detach()
 
 
+class CudaClock:
+    """Seconds on a GPU's own time line, by CUDA events on its current stream.
+
+    An event's time is a float32 of milliseconds since another, so the other is renewed every
+    second, and a reading is good to 60 ns.
+    """
+
+    def __init__(self, torch: Any, place: Any) -> None:
+        self._torch, self._place = torch, place
+        self._since, self._before_s = self._event(), 0.0
+
+    def _event(self) -> Any:
+        event = self._torch.cuda.Event(enable_timing=True)
+        event.record(self._torch.cuda.current_stream(self._place))
+        event.synchronize()
+        return event
+
+    def read_s(self) -> float:
+        """Wait until the GPU has done what it was given, and return the time in seconds."""
+        now = self._event()
+        seconds = self._since.elapsed_time(now) * 1e-3
+        total = self._before_s + seconds
+        if seconds > 1.0:
+            self._since, self._before_s = now, total
+        return float(total)
+
+
 @dataclass(kw_only=True, eq=False)
 class TorchMatrix(Device):
     """The same verbs as every device, carried out by whatever `place` names.
@@ -81,14 +108,17 @@ class TorchMatrix(Device):
         kept = torch.float32 if self._low else getattr(torch, self.dtype)
         self._w = torch.zeros(self.n_out, self.n_in, dtype=kept, device=self.place)
         self._rounded: tuple[Any, Any] | None = None
+        self._clock: CudaClock | None = None
 
     def _enter(self, x: Any, width: int, what: str) -> Any:
         return entered(self.name, x, width, what, self._w.dtype, self.place)
 
     def _clock_s(self) -> float:
-        if self._w.is_cuda:
-            self._torch.cuda.synchronize(self._w.device)
-        return time.perf_counter()
+        if not self._w.is_cuda:
+            return time.perf_counter()
+        if self._clock is None:
+            self._clock = CudaClock(self._torch, self._w.device)
+        return self._clock.read_s()
 
     def _float8(self, x: Any) -> tuple[Any, Any]:
         """Return x in 8 bits, and what one unit of it stands for."""

@@ -7,6 +7,7 @@ import pytest
 
 from hwloop.devices import Can, Seed, TorchMatrix
 from hwloop.devices.rounding import quantise
+from hwloop.devices.torch_matrix import CudaClock
 
 torch = pytest.importorskip("torch")
 
@@ -67,3 +68,48 @@ def test_a_place_that_is_absent_is_refused_unless_told_where_to_go():
     assert dict(device.ledger.devices["d"].settings)["place"] == "cpu"
     with pytest.raises(ValueError, match='unknown dtype "float64"'):
         TorchMatrix(n_out=2, n_in=2, dtype="float64")
+
+
+class Cuda:
+    """Events of a GPU whose time goes on by what the test says; float32 milliseconds, as CUDA's."""
+
+    def __init__(self) -> None:
+        self.ms = 12_345_678.0
+        self.cuda = self
+
+    def current_stream(self, place: object) -> str:
+        return "stream"
+
+    def Event(self, enable_timing: bool) -> CudaEvent:  # noqa: N802
+        assert enable_timing
+        return CudaEvent(self)
+
+
+class CudaEvent:
+    """One mark on that time line."""
+
+    def __init__(self, world: Cuda) -> None:
+        self.world, self.at, self.waited = world, -1.0, False
+
+    def record(self, stream: str) -> None:
+        self.at = self.world.ms
+
+    def synchronize(self) -> None:
+        self.waited = True
+
+    def elapsed_time(self, other: CudaEvent) -> float:
+        assert self.waited
+        assert other.waited
+        return float(np.float32(other.at - self.at))
+
+
+def test_seconds_by_cuda_events_stay_sharp_however_long_a_run_is():
+    world = Cuda()
+    clock = CudaClock(world, "cuda:0")
+    first = clock.read_s()
+    for _ in range(5000):
+        world.ms += 997.0  # more than a second between two of them, now and then
+        before = clock.read_s()
+        world.ms += 0.0123
+        assert clock.read_s() - before == pytest.approx(12.3e-6, abs=70e-9)
+    assert clock.read_s() - first == pytest.approx(5000 * 0.9970123, rel=1e-6)

@@ -58,6 +58,29 @@ def test_an_engine_on_the_gpu_agrees_with_one_in_numpy(name):
     np.testing.assert_allclose(got.cpu().numpy(), expected, atol=1e-4 * abs(expected).max())
 
 
+def test_a_crossbar_is_read_on_the_gpu():
+    from hwloop.devices import Crossbar, Seed
+
+    rng = np.random.default_rng(0)
+    w, x = rng.uniform(-1, 1, (48, 64)), rng.standard_normal((32, 64)).astype(np.float32)
+    device = Crossbar(n_out=48, n_in=64, seed=Seed(0), read_noise=0.0)
+    device.program(w)
+    got = device.multiply(torch.as_tensor(x, device="cuda"))
+    assert got.is_cuda
+    assert not device.ledger.moved
+    expected = device.multiply(x)
+    assert (abs(got.cpu().numpy() - expected) <= 2e-5 * abs(expected).max()).mean() > 0.98
+
+
+def test_what_is_simulated_here_moves_and_counts():
+    from hwloop.devices import OPU
+
+    device = OPU(n_out=32, n_in=16, name="light")
+    y = device.multiply(torch.ones(8, 16, device="cuda"))
+    assert y.is_cuda
+    assert device.ledger.moved == {"light": 4 * 8 * (16 + 32)}
+
+
 def test_seconds_and_joules_of_a_run_are_measured(tmp_path):
     from hwloop.sim.experiment import parse
     from hwloop.sim.metering import readings, total
