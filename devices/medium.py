@@ -17,10 +17,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
+from .arrays import elsewhere
 from .medium_base import Floats, Medium
 from .medium_lazy import Lazy
 
@@ -149,11 +150,26 @@ class Structured(Medium):
     kind = "structured"
     exact = False
 
+    def apply(self, x: Any) -> tuple[Any, Any]:
+        """Do what every medium does; a GPU's tensor stays there, and so do the two parts."""
+        if not elsewhere(x) or x.ndim != 2 or x.shape[1] != self.n_in or x.is_complex():
+            return super().apply(x)
+        from .medium_torch import structured
+
+        if not bool(x.isfinite().all()):
+            raise ValueError("a medium takes finite x, got inf or nan")
+        return structured(x.float(), self._length, self.n_out, int(self.key))
+
+    @property
+    def _length(self) -> int:
+        """Points of a transform."""
+        return max(SMALLEST_TRANSFORM, 1 << (self.n_in - 1).bit_length())
+
     def _apply(self, x: Floats) -> tuple[Floats, Floats]:
         from .kernels.hadamard import flip, fwht
         from .kernels.normal import phases, words
 
-        n = max(SMALLEST_TRANSFORM, 1 << (self.n_in - 1).bit_length())
+        n = self._length
         out = np.empty((2, len(x), self.n_out), np.float32)
         signs = np.empty(n // 32, np.uint32)
         turn = np.empty((2, n), np.float32)

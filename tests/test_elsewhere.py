@@ -11,7 +11,9 @@ import pytest
 from hwloop.devices import CATALOGUE, Crossbar, Ledger, Seed
 from hwloop.devices import base as base_file
 from hwloop.devices import crossbar as crossbar_file
+from hwloop.devices import medium as medium_file
 from hwloop.devices.arrays import namespace
+from hwloop.devices.medium import make_medium
 
 torch = pytest.importorskip("torch")
 
@@ -99,3 +101,17 @@ def test_what_is_simulated_here_counts_the_bytes_that_move(kind):
     assert Ledger.from_json(device.ledger.to_json()).moved == device.ledger.moved
     device.multiply(x.numpy())
     assert device.ledger.moved == {"d": 4 * 64 * (N_IN + N_OUT)}
+
+
+@pytest.mark.parametrize(("n_out", "n_in"), [(5000, 700), (100, 3000)])
+def test_structured_projections_stay_where_the_tensor_is(n_out, n_in, monkeypatch):
+    monkeypatch.setattr(medium_file, "elsewhere", lambda x: namespace(x) is not np)
+    medium = make_medium(n_out, n_in, 7 << 40, "structured")
+    x = np.random.default_rng(0).standard_normal((5, n_in)).astype(np.float32)
+    for got, expected in zip(medium.apply(torch.as_tensor(x)), medium.apply(x), strict=True):
+        assert isinstance(got, torch.Tensor)
+        np.testing.assert_allclose(got.numpy(), expected, atol=2e-5 * np.abs(expected).max())
+    with pytest.raises(ValueError, match="takes finite x"):
+        medium.apply(torch.full((1, n_in), float("nan")))
+    with pytest.raises(ValueError, match="takes"):
+        medium.apply(torch.ones(1, n_in + 1))

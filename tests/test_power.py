@@ -8,8 +8,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from hwloop.sim.metering import ENERGY, metered, readings, sentence, total
-from hwloop.sim.power import EnergyMeter, NoMeter, NvmlCounter, NvmlPower, RaplCounter, nvml_counter
+from hwloop.sim.experiment import BadInput, parse
+from hwloop.sim.findings import conditions
+from hwloop.sim.metering import ENERGY, meter_of, metered, readings, sentence, total
+from hwloop.sim.power import (
+    EnergyMeter,
+    NoMeter,
+    NvmlCounter,
+    NvmlPower,
+    RaplCounter,
+    Reading,
+    nvml_counter,
+)
+from hwloop.sim.run import prepare_all
 
 TICK_S = 0.05
 
@@ -211,3 +222,44 @@ def test_a_damaged_file_of_readings_is_named(tmp_path):
     with pytest.raises(ValueError, match="does not hold readings of a meter"):
         readings(tmp_path)
     assert total([]) is None
+
+
+def experiment(**train: object) -> object:
+    raw = {
+        "name": "meter",
+        "data": {"set": "iris"},
+        "network": {"hidden": [4]},
+        "train": {"epochs": 1, **train},
+        "algorithm": {"rule": "backprop"},
+        "weight": {"device": "matrix_engine"},
+    }
+    return prepare_all(parse(raw))["main"]
+
+
+def test_a_run_without_a_gpu_has_no_meter_unless_asked_and_then_says_why_not():
+    assert meter_of(experiment()) is None
+    assert meter_of(experiment(energy_meter="none")) is None
+    said = 'no device of this run has place = "cuda"; energy_meter = "none"'
+    with pytest.raises(BadInput, match=said):
+        meter_of(experiment(energy_meter="nvml"))
+
+
+def test_a_meter_that_may_not_be_read_is_refused_with_the_way_out(monkeypatch):
+    def refuse() -> None:
+        raise NoMeter("RAPL may not be read: energy_uj is for root alone")
+
+    monkeypatch.setattr("hwloop.sim.metering.RaplCounter", refuse)
+    with pytest.raises(BadInput, match=r"root alone; energy_meter = .none. goes without"):
+        meter_of(experiment(energy_meter="rapl"))
+
+
+def test_the_report_says_what_was_metered(report):
+    found = total([reading_of(seconds=14.0).to_json()])
+    report["arms"][0]["metered"] = found
+    assert any("NVIDIA H200 drew 4.2 kJ in 14 s" in said for said in conditions(report))
+    report["arms"][0]["moved_B"] = 2e9
+    assert any("main moved 2 GB between the GPU" in said for said in conditions(report))
+
+
+def reading_of(seconds: float) -> Reading:
+    return Reading("NVIDIA H200", "nvml_total_energy", 4200.0, seconds, 60.0, 280)

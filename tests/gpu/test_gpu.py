@@ -72,6 +72,17 @@ def test_a_crossbar_is_read_on_the_gpu():
     assert (abs(got.cpu().numpy() - expected) <= 2e-5 * abs(expected).max()).mean() > 0.98
 
 
+def test_structured_projections_run_on_the_gpu():
+    from hwloop.devices.medium import make_medium
+
+    medium = make_medium(5000, 3000, 7, "structured")
+    x = np.random.default_rng(0).standard_normal((16, 3000)).astype(np.float32)
+    there = medium.apply(torch.as_tensor(x, device="cuda"))
+    for got, expected in zip(there, medium.apply(x), strict=True):
+        assert got.is_cuda
+        np.testing.assert_allclose(got.cpu().numpy(), expected, atol=1e-4 * np.abs(expected).max())
+
+
 def test_what_is_simulated_here_moves_and_counts():
     from hwloop.devices import OPU
 
