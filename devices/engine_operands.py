@@ -114,6 +114,36 @@ class Shaping:
         return Codes(multiplier.codes(quantise(x / unit, fmt, rounding)), unit)
 
 
+def table_product(
+    at: str,
+    multiplier: Multiplier,
+    shaping: Shaping,
+    operands: tuple[Array, Array],
+    names: list[str],
+    roundings: list[Rounding],
+) -> Array:
+    """Return a b^T of a (rows, k) and b (columns, k) by a multiplier's table, added in int32.
+
+    Raises ValueError where a sum may leave int32, and for NaN and infinity.
+    """
+    from .kernels.products import looked_up
+
+    terms, largest = operands[0].shape[1], int(np.abs(multiplier.table).max())
+    if terms * largest >= 2**31:
+        raise ValueError(f"{at}: sums of {terms:,} products up to {largest:,} leave int32")
+    coded = []
+    for x, name, rounding in zip(operands, names, roundings, strict=True):
+        fmt = format_of(name)
+        assert isinstance(fmt, Format)
+        if not np.isfinite(x).all():
+            raise ValueError(f"{at}: format {name} has no NaN and no infinity")
+        coded.append(shaping.codes(x, fmt, multiplier, rounding))
+    one, two = coded
+    out = np.empty((len(one.codes), len(two.codes)), np.int32)
+    looked_up(one.codes, np.ascontiguousarray(two.codes.T), multiplier.lookup, out)
+    return np.asarray(out * one.unit * two.unit.T, np.float32)
+
+
 _STRIDE = 0x9E3779B97F4A7C15
 
 

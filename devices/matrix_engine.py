@@ -21,7 +21,7 @@ from .engine_cost import (
     settle_cost,
     systolic_cost,
 )
-from .engine_operands import Shaping, bits_of, format_of
+from .engine_operands import Shaping, bits_of, format_of, table_product
 from .engine_settings import adder_of, check, multiplier_of
 from .formats import Format
 from .ledger import Count
@@ -115,7 +115,6 @@ class MatrixEngine(Device):
         self._shaping = Shaping(self.scaling, self.saturate, self.pad, self.hadamard)
         self._adder = adder_of(self) if self.accumulator == "narrow" else None
         self._multiplier = multiplier_of(self) if self.arithmetic == "table" else None
-        self._lookup = self._multiplier.lookup if self._multiplier else None
         self._array = None
         if self.array_rows or self.array_columns:
             across = self.array_columns or self.array_rows
@@ -166,7 +165,8 @@ class MatrixEngine(Device):
         ]
         a = shaping.fit(a, length, self.name)
         if self._multiplier is not None:
-            return self._looked_up(a, shaping.fit(b, length, self.name), names, roundings)
+            b = shaping.fit(b, length, self.name)
+            return table_product(self.name, self._multiplier, shaping, (a, b), names, roundings)
         if self.hadamard:
             b = shaping.fit(b, length, self.name)
             signs = self._signs(a.shape[1], draw)
@@ -187,28 +187,6 @@ class MatrixEngine(Device):
         if self.accumulator == "fp32":
             return products.sequential(a, b)
         return a @ b.T
-
-    def _looked_up(self, a: Array, b: Array, names: list[str], roundings: list[Rounding]) -> Array:
-        from .kernels.products import looked_up
-
-        assert self._multiplier is not None
-        assert self._lookup is not None
-        largest = int(np.abs(self._multiplier.table).max())
-        if a.shape[1] * largest >= 2**31:
-            raise ValueError(
-                f"{self.name}: sums of {a.shape[1]:,} products up to {largest:,} leave int32"
-            )
-        coded = []
-        for x, name, rounding in zip((a, b), names, roundings, strict=True):
-            fmt = format_of(name)
-            assert isinstance(fmt, Format)
-            if not np.isfinite(x).all():
-                raise ValueError(f"{self.name}: format {name} has no NaN and no infinity")
-            coded.append(self._shaping.codes(x, fmt, self._multiplier, rounding))
-        one, two = coded
-        out = np.empty((len(a), len(b)), np.int32)
-        looked_up(one.codes, np.ascontiguousarray(two.codes.T), self._lookup, out)
-        return np.asarray(out * one.unit * two.unit.T, np.float32)
 
     def _given(self, y: Any, draw: Draw) -> Any:
         """Return results in their format."""

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from .arrays import Array
+from .c_functions import evaluate
 from .words import unknown
 
 SIDE = 256
@@ -47,7 +49,7 @@ class Multiplier:
         """The true products (256, 256)."""
         code = np.arange(SIDE)
         code = np.where(self.signed & (code >= SIDE // 2), code - SIDE, code)
-        return np.asarray(np.multiply.outer(code, code), np.int64)
+        return code[:, None] * code
 
     @property
     def errors(self) -> dict[str, float]:
@@ -77,7 +79,7 @@ class Multiplier:
             return (whole & (SIDE - 1)).astype(np.uint16)
         return (np.abs(whole) + SIDE * (whole < 0)).astype(np.uint16)
 
-    @property
+    @cached_property
     def lookup(self) -> Array:
         """The table by `codes`: as it is, or (512, 512) with both signs beside the magnitudes."""
         table = np.ascontiguousarray(self.table, np.int32)
@@ -176,129 +178,24 @@ def read(path: Path) -> Multiplier:
     return Multiplier(path.stem, table, bool((table < 0).any()), source=path.name)
 
 
-_HEADER = {"power_W": ("PWR|Power", 1e-3), "area_m2": ("AREA|Area", 1e-12)}
-_FUNCTION = re.compile(
-    r"\b(?:u?int\d+_t|unsigned|int)\s+(\w+)\s*\(\s*(?:const\s+)?\w+\s+(\w+)\s*,"
-    r"\s*(?:const\s+)?\w+\s+(\w+)\s*\)\s*\{(.*?)\n?\}",
-    re.DOTALL,
-)
-_TOKEN = re.compile(r"\s*(?:(0[xX][0-9a-fA-F]+|\d+)[uUlL]*|([A-Za-z_]\w*|<<|>>|[&|^~+\-*()]))")
-_LEVELS = (("|",), ("^",), ("&",), ("<<", ">>"), ("+", "-"), ("*",))
-"""C's binary operators from the loosest to the tightest."""
+_HEADER = {
+    "power_W": ("PWR|Power", 1e-3),
+    "area_m2": ("AREA|Area", 1e-12),
+    "delay_s": ("DELAY|Delay", 1e-9),
+}
 
 
 def _from_c(name: str, text: str) -> Multiplier:
-    plain = re.sub(r"//[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL)
-    found = _FUNCTION.search(plain)
-    if found is None:
-        raise ValueError("it holds no C function of two whole numbers")
-    function, first, second, body = found.groups()
+    function, product = evaluate(text)
     signed = bool(re.match(r"mul\d+s", function))
-    code = np.arange(SIDE, dtype=np.int64)
-    a, b = np.repeat(code, SIDE), np.tile(code, SIDE)
-    # EvoApproxLib names its operands B and A, in this order; a product takes them either way.
-    values: dict[str, Array] = {first: a, second: b}
-    if first == "B" and second == "A":
-        values = {first: b, second: a}
-    product: Array | None = None
-    for statement in body.split(";"):
-        words = statement.split()
-        if not words:
-            continue
-        if words[0] == "return":
-            product = _Expression(statement.strip()[6:], values).value()
-            break
-        left, equals, right = statement.partition("=")
-        target = left.rstrip("|&^+").split()
-        if not equals:
-            for declared in " ".join(words[1:]).split(","):
-                values[declared.strip()] = np.zeros_like(a)
-            continue
-        value = _Expression(right, values).value()
-        operator = left.rstrip()[-1:]
-        if operator in "|&^+" and operator:
-            old = values.get(target[-1], np.zeros_like(a))
-            both = {"|": old | value, "&": old & value, "^": old ^ value, "+": old + value}
-            value = both[operator]
-        values[target[-1]] = value
-    if product is None:
-        raise ValueError(f"the C function {function} returns nothing")
     product = product & 0xFFFF
     if signed:
         product = np.where(product >= 2**15, product - 2**16, product)
-    table = np.broadcast_to(product, a.shape).reshape(SIDE, SIDE).astype(np.int32)
     figures = {key: _figure(text, label, unit) for key, (label, unit) in _HEADER.items()}
-    delay = _figure(text, "Delay|DELAY", 1e-9)
-    return Multiplier(
-        name, table, signed, delay_s=delay, source=f"{function}, its header", **figures
-    )
+    said = f"{function}, its header"
+    return Multiplier(name, product.astype(np.int32), signed, source=said, **figures)
 
 
 def _figure(text: str, label: str, unit: float) -> float | None:
     found = re.search(rf"(?:{label})\s*(?:\([^)]*\))?\s*[:=]\s*([\d.]+(?:e-?\d+)?)", text)
     return float(found[1]) * unit if found else None
-
-
-class _Expression:
-    """Evaluates one C expression of whole numbers, by precedence climbing."""
-
-    def __init__(self, text: str, values: dict[str, Array]) -> None:
-        self._words: list[str] = []
-        self._values, self._at = values, 0
-        place, text = 0, text.strip()
-        text = re.sub(r"\(\s*(?:const\s+)?u?int\d+_t\s*\)", "", text)  # casts change nothing here
-        while place < len(text):
-            match = _TOKEN.match(text, place)
-            if match is None:
-                raise ValueError(f'"{text[place : place + 20]}" is beyond the C that is read here')
-            self._words.append(match[1] or match[2])
-            place = match.end()
-
-    def value(self) -> Array:
-        found = self._level(0)
-        if self._at != len(self._words):
-            raise ValueError(f'"{self._words[self._at]}" is beyond the C that is read here')
-        return found
-
-    def _level(self, depth: int) -> Array:
-        if depth == len(_LEVELS):
-            return self._unary()
-        found = self._level(depth + 1)
-        while self._at < len(self._words) and self._words[self._at] in _LEVELS[depth]:
-            operator = self._words[self._at]
-            self._at += 1
-            other = self._level(depth + 1)
-            if operator in ("<<", ">>"):
-                other = other & 63
-            found = {
-                "|": np.bitwise_or,
-                "^": np.bitwise_xor,
-                "&": np.bitwise_and,
-                "<<": np.left_shift,
-                ">>": np.right_shift,
-                "+": np.add,
-                "-": np.subtract,
-                "*": np.multiply,
-            }[operator](found, other)
-        return found
-
-    def _unary(self) -> Array:
-        if self._at >= len(self._words):
-            raise ValueError("an expression ends too early")
-        word = self._words[self._at]
-        self._at += 1
-        if word == "~":
-            return ~self._unary()
-        if word == "-":
-            return -self._unary()
-        if word == "(":
-            found = self._level(0)
-            if self._at >= len(self._words) or self._words[self._at] != ")":
-                raise ValueError("a bracket is not closed")
-            self._at += 1
-            return found
-        if word[0].isdigit():
-            return np.asarray(int(word, 0), np.int64)
-        if word not in self._values:
-            raise ValueError(f'"{word}" is used and was never set')
-        return self._values[word]

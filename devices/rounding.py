@@ -116,7 +116,8 @@ def scale_of(x: Array, fmt: Format, scaling: Scaling) -> Array | None:
     if fmt.fixed:
         scale = top.astype(np.float32) / np.float32(fmt.largest)
         least = np.float32(2.0**-126)
-        return np.asarray(np.where(scale < least, np.float32(1), scale), np.float32)
+        scale[scale < least] = 1
+        return scale
     e = np.frexp(np.where(top > 0, top, fmt.largest))[1] - 1 - fmt.emax
     e = e + (np.ldexp(top.astype(np.float64), -e) > fmt.largest)
     return np.ldexp(np.float32(1), np.clip(e, -100, 100)).astype(np.float32)
