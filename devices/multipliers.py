@@ -77,7 +77,8 @@ class Multiplier:
         whole = np.rint(values).astype(np.int64)
         if self.signed:
             return (whole & (SIDE - 1)).astype(np.uint16)
-        return (np.abs(whole) + SIDE * (whole < 0)).astype(np.uint16)
+        codes: Array = np.where(whole < 0, SIDE - whole, whole)
+        return codes.astype(np.uint16)
 
     @cached_property
     def lookup(self) -> Array:

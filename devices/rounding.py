@@ -110,17 +110,16 @@ def scale_of(x: Array, fmt: Format, scaling: Scaling) -> Array | None:
         return None
     size = np.abs(np.where(np.isfinite(x), x, np.float32(0)))
     if scaling == "row":
-        top = size.max(axis=-1, keepdims=True) if x.size else np.ones((*x.shape[:-1], 1))
+        top = size.max(axis=-1, keepdims=True, initial=0)
     else:
-        top = size.max(keepdims=True) if x.size else np.ones([1] * x.ndim)
+        top = size.max(keepdims=True, initial=0)
     if fmt.fixed:
-        scale = top.astype(np.float32) / np.float32(fmt.largest)
-        least = np.float32(2.0**-126)
-        scale[scale < least] = 1
-        return scale
+        unit: Array = np.divide(top, np.float32(fmt.largest), dtype=np.float32)
+        return np.where(unit < np.float32(2.0**-126), np.float32(1), unit)
     e = np.frexp(np.where(top > 0, top, fmt.largest))[1] - 1 - fmt.emax
     e = e + (np.ldexp(top.astype(np.float64), -e) > fmt.largest)
-    return np.ldexp(np.float32(1), np.clip(e, -100, 100)).astype(np.float32)
+    power: Array = np.ldexp(np.float32(1), np.clip(e, -100, 100))
+    return power.astype(np.float32)
 
 
 def lacking(fmt: AnyFormat) -> bool:
