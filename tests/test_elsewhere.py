@@ -28,6 +28,9 @@ SETTINGS = [
     {"mapping": "offset"},
     {"mapping": "balanced", "slices": 2, "levels": 16},
     {"encoding": "serial"},
+    {"encoding": "pulses"},
+    {"encoding": "pulses", "mapping": "offset", "tile_columns": 32},
+    {"technology": "rram_milo", "curvature": 1.0},
     {"tile_rows": 16, "tile_columns": 64},
     {"scaling": "column", "adc_per_column": True, "adc_gain_std": 0.02, "adc_offset_lsb": 0.5},
     {"input_range": 2.0, "adc_bits": 0},
@@ -64,10 +67,21 @@ def test_a_crossbar_read_in_torch_is_the_one_read_in_numpy(settings):
         assert close.mean() > 0.98
         assert off.max() <= 0.05 * np.abs(expected).max()  # a step of a converter or two
     assert not there.ledger.moved
+    steps = zip(here.ledger.steps.values(), there.ledger.steps.values(), strict=True)
+    for one, other in steps:  # what was read is priced alike
+        np.testing.assert_allclose(other.work, one.work, rtol=1e-4)
 
 
 @pytest.mark.usefixtures("taken_for_a_gpus")
-@pytest.mark.parametrize("settings", [{}, {"read_noise": 0.0, "output_noise": 0.1}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"read_noise": 0.0, "output_noise": 0.1},
+        {"read_noise": 0.0, "temperature_K": 2000.0, "adc_bits": 0},
+    ],
+    ids=str,
+)
 def test_its_noise_has_the_same_law(settings):
     x = np.repeat(X[:1], 4000, axis=0)
     here, there = crossbar(**settings), crossbar(**settings)
@@ -88,6 +102,14 @@ def test_a_crossbar_in_torch_follows_what_is_written_and_calibrated():
     assert torch.corrcoef(torch.stack([before.ravel(), after.ravel()]))[0, 1] < -0.99
     with pytest.raises(ValueError, match=r"d: x takes \(batch, 40\), got \(2, 3\)"):
         device.multiply(torch.ones(2, 3))
+
+
+@pytest.mark.usefixtures("taken_for_a_gpus")
+def test_converters_of_unequal_steps_are_simulated_here_and_move_the_numbers():
+    device = crossbar(**NOISELESS, adc_mismatch=0.05)
+    y = device.multiply(torch.as_tensor(X))
+    np.testing.assert_array_equal(y.numpy(), crossbar(**NOISELESS, adc_mismatch=0.05).multiply(X))
+    assert device.ledger.moved == {"d": 4 * 64 * (N_IN + N_OUT)}
 
 
 @pytest.mark.usefixtures("taken_for_a_gpus")
