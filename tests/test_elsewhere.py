@@ -78,7 +78,7 @@ def test_a_crossbar_read_in_torch_is_the_one_read_in_numpy(settings):
     [
         {},
         {"read_noise": 0.0, "output_noise": 0.1},
-        {"read_noise": 0.0, "temperature_K": 2000.0, "adc_bits": 0},
+        {"technology": "pcm_joshi", "read_noise": 0.0, "temperature_K": 2000.0, "adc_bits": 0},
     ],
     ids=str,
 )
