@@ -23,8 +23,10 @@ class Host:
     accumulate of a gradient that an optimizer with a memory must form digitally.
     """
 
-    def __init__(self, ledger: Ledger, technology: str) -> None:
+    def __init__(self, ledger: Ledger, technology: str, dry: bool = False) -> None:
+        """Work for `ledger`; a `dry` host counts and leaves all numbers as they are."""
         self._ledger = ledger
+        self._dry = dry
         ledger.install(NAME, Installed("Host", technology, technology, 1, 1, ()))
 
     def count(self, verb: str, batch: int, elements: float, macs: float = 0) -> None:
@@ -37,6 +39,8 @@ class Host:
     def activate(self, z: Any, bias: Any, activation: Activation) -> Any:
         """Return f(z + bias) of z (rows, n) and bias (n,); a numpy z is overwritten."""
         self.count("ACTIVATE", len(z), z.shape[0] * z.shape[1])
+        if self._dry:
+            return z
         xp = namespace(z)
         if xp is np:
             from .kernels import elementwise
@@ -56,6 +60,8 @@ class Host:
         if activation in ("identity", "sign"):
             return delta
         self.count("SLOPE", len(delta), delta.shape[0] * delta.shape[1])
+        if self._dry:
+            return delta
         if namespace(delta) is np:
             from .kernels import elementwise
 
@@ -75,6 +81,8 @@ class Host:
         `into` is overwritten.
         """
         self.count("GRADIENT", len(y), 0, macs=len(y) * y.shape[1] * x.shape[1])
+        if self._dry:
+            return into
         if namespace(into) is np:
             add_outer(into, y, x, scale, keep)
             return into
@@ -83,6 +91,8 @@ class Host:
     def add(self, w: Any, step: Any, rate: float) -> None:
         """Set w := w + rate * step in place, of any one shape."""
         self.count("ADD", 1, _size(w))
+        if self._dry:
+            return
         if namespace(w) is np:
             from scipy.linalg.blas import saxpy
 
@@ -103,6 +113,8 @@ class Host:
     ) -> None:
         """Take one Adam step of w along g, all of one shape, w and the moments m, v in place."""
         self.count("ADAM", 1, 3 * _size(w))
+        if self._dry:
+            return
         if namespace(w) is np:
             from .kernels import elementwise
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..algorithms.private import poisson_batch
 from ..devices.arrays import Array, namespace
+from ..devices.ledger import Ledger
 from ..devices.release import Release
 from ..mappings import Placement
 from .data import Data
@@ -62,6 +63,8 @@ class Arm:
     wall_s: float = 0.0
     releases: tuple[Release, ...] = ()
     """What every training step lets out under noise."""
+    rehearsal: Ledger = field(default_factory=Ledger)
+    """What one step and one evaluation recorded before the run; none of it is in the run's own."""
 
     @property
     def part(self) -> str:

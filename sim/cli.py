@@ -12,6 +12,7 @@ import typer
 
 from .. import __version__
 from . import cli_deploy
+from .cli_fabric import FabricName, StepKind, place, show, told
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -117,8 +118,11 @@ def run(
         raise typer.Exit(STOPPED)
 
 
+app.command()(place)
+
+
 @app.command()
-def report(folder: Run, technology: Technologies = None) -> None:
+def report(folder: Run, technology: Technologies = None, fabric: FabricName = None) -> None:
     """Write a run's page, JSON and trace; print the gist."""
     from .console import chips, sentences, summary
     from .files import write, write_json
@@ -127,7 +131,7 @@ def report(folder: Run, technology: Technologies = None) -> None:
     from .report import assemble
     from .trace import trace
 
-    made = assemble(folder, _pairs(technology))
+    made = assemble(folder, _pairs(technology), told(fabric))
     write_json(folder / "report.json", made)
     write_json(folder / "trace.json", trace(made))
     write(folder / "report.html", render(made))
@@ -157,16 +161,24 @@ def price(folder: Run, technology: Technologies = None) -> None:
 
 
 @app.command()
-def time(folder: Run, technology: Technologies = None) -> None:
+def time(
+    folder: Run,
+    technology: Technologies = None,
+    fabric: FabricName = None,
+    step: StepKind = "train",
+) -> None:
     """Read a finished run's seconds again, without training."""
     from .console import summary, timeline
     from .findings import conditions
     from .report import assemble
 
-    made = assemble(folder, _pairs(technology))
+    made = assemble(folder, _pairs(technology), told(fabric, step))
     console = _console()
     for arm in made["arms"]:
-        console.print(timeline(arm))
+        if "fabric" in arm:
+            show(arm["name"], arm["fabric"])
+        else:
+            console.print(timeline(arm))
     console.print(summary(made))
     for sentence in conditions(made):
         console.print(f"- {sentence}", markup=False, highlight=False)

@@ -29,6 +29,7 @@ from .tables import (
     table_at,
     validated,
 )
+from .tables_fabric import FabricTable, check_fabric
 
 __all__ = ["BadInput", "Experiment", "default_text", "parse", "read"]
 
@@ -42,6 +43,7 @@ _TABLES: dict[str, type[Table]] = {
     "privacy": PrivacyTable,
     "noise": NoiseTable,
     "host": HostTable,
+    "fabric": FabricTable,
 }
 _KEYS = ("name", "seed", *_TABLES, "algorithm", "optimizer", "deploy", "compare")
 
@@ -59,6 +61,7 @@ class Experiment:
     privacy: PrivacyTable
     noise: NoiseTable
     host: HostTable
+    fabric: FabricTable
     places: Mapping[str, Mapping[str, Any]]
     """Demand name or role -> {"device": ..., and the fields of that device}."""
     compare: Mapping[str, Experiment]
@@ -135,6 +138,7 @@ def parse(raw: Mapping[str, Any], at: Source | None = None) -> Experiment:
         key: validated(at, (key,), table, raw.get(key, {})) for key, table in _TABLES.items()
     }
     _check_technology(at, ("host",), made["host"].technology)
+    check_fabric(at, made["fabric"])
     deploy = read_deploy(at, raw.get("deploy"), _place)
     aware = aware_of(at, made["noise"], deploy, places)
     return Experiment(

@@ -35,7 +35,10 @@ def findings(report: Mapping[str, Any]) -> list[str]:
     rival = next((a for a in others if a["rule"] != "Frozen"), others[0] if others else None)
     found += _bound(main)
     if rival is not None:
-        found += _if_free(main, rival)
+        if "fabric" in main and "fabric" in rival:
+            found += _on_fabric(main, rival)
+        elif "fabric" not in main and "fabric" not in rival:
+            found += _if_free(main, rival)
         found += _bound(rival)
     found += _energy(main)
     found += _privacy(main)
@@ -162,7 +165,25 @@ def _at_work(arm: Arm) -> tuple[list[Mapping[str, Any]], float]:
     return slices, sum(s["stop_s"] - s["start_s"] for s in slices)
 
 
+def _on_fabric(main: Arm, rival: Arm) -> Iterator[str]:
+    mine, its = main["fabric"], rival["fabric"]
+    if mine["stem"] != its["stem"] or mine["samples"] != its["samples"]:
+        return
+    a, b = mine["energy"], its["energy"]
+    if a["unmetered"] or b["unmetered"] or not b["edp_Js"] or not its["steady_s"]:
+        return
+    yield (
+        f"On {mine['name']} a step of {main['name']} takes "
+        f"{_times(mine['steady_s'], its['steady_s'], 's', 'the time')} of {rival['name']}, "
+        f"{_times(a['total_J'], b['total_J'], 'J', 'the energy')}, standing power included, and "
+        f"{ratio(a['edp_Js'], b['edp_Js']).removesuffix(' x')} times its energy-delay product."
+    )
+
+
 def _bound(arm: Arm) -> Iterator[str]:
+    if "fabric" in arm:
+        yield f"A step of {arm['name']} on {arm['fabric']['name']}. {arm['fabric']['bottleneck']}"
+        return
     line = arm["timeline"]
     if line is None or not line["makespan_s"] or not line["bottleneck"]:
         return

@@ -15,6 +15,7 @@ from . import page_tables as tables
 from .endurance import wear_table
 from .gantt import timeline
 from .markup import Html, data, el
+from .page_fabric import fabrics
 from .plots import Views, energy, learning
 from .units import count
 
@@ -46,6 +47,7 @@ def render(report: Mapping[str, Any]) -> str:
         *([("deploy", "On chips", chips.chapter(report, bool(on_chips)))] if on else []),
         ("energy", "Energy", figures.energy(report, "energy" in plots)),
         ("timeline", "Time of a training step", figures.timelines(report, set(plots))),
+        *([("fabric", "Where it sits", placed)] if (placed := fabrics(report)) else []),
         ("privacy", "Privacy", tables.privacy(report)),
         ("devices", "Devices", [*tables.devices(whole), *wear_table(report)]),
         ("prices", "Prices and their sources", tables.prices(whole)),

@@ -96,8 +96,11 @@ def _priced(arm: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:
     for row in arm["energy"]["rows"]:
         if row["event"] == STANDING:
             continue
-        device = of[row["device"]]
-        for price in arm["technologies"][row["technology"]]["events"][row["event"]]:
+        device = of.get(row["device"])
+        events = arm["technologies"].get(row["technology"], {"events": {}})["events"]
+        if device is None or row["event"] not in events:
+            continue  # what only a fabric counts; its figures stand in the fabric's chapter
+        for price in events[row["event"]]:
             n_out, n_in = (number(price.get(key, "inf")) for key in ("n_out_max", "n_in_max"))
             if device["n_out"] <= (n_out or 0) and device["n_in"] <= (n_in or 0):
                 own = device.get("prices", {}).get(row["event"], {})

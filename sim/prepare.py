@@ -120,7 +120,7 @@ def prepare(name: str, experiment: Experiment, data: Data) -> Arm:
         with sharing(train.threads):
             if experiment.deploy is not None:
                 rehearse_deployment(arm)
-            rehearse(arm)
+            arm.rehearsal = rehearse(arm)
     except (ValueError, Unable, ImportError, MemoryError) as wrong:
         _refuse(experiment, demands, wrong)
     except RuntimeError as wrong:  # how torch says that a place has no memory left

@@ -8,15 +8,17 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..devices.host import NAME as HOST
+from ..devices.ledger import Ledger
 from ..devices.technology import Technology
 from .arm import Arm
+from .fabric_time import time_fabric
 from .meter import Meter
 from .pricing import bill, op_latency_s, technologies
 from .timing import replay_all
 
 
-def rehearse(arm: Arm) -> None:
-    """Take one step and evaluate, bill and time it, and forget all of it.
+def rehearse(arm: Arm) -> Ledger:
+    """Take one step and evaluate, bill and time it, forget all of it, and return its record.
 
     What a device would refuse, or no technology prices, shows here and not in the middle of a
     run; and what runs for the first time (kernels, a GPU) has run.
@@ -32,9 +34,19 @@ def rehearse(arm: Arm) -> None:
     _check_prices(arm, chosen)
     seconds = {step: line.makespan_s for step, line in replay_all(ledger, chosen).items()}
     bill(ledger, chosen, seconds)
+    taken = Ledger(
+        dict(ledger.devices), dict(ledger.steps), dict(ledger.measured), dict(ledger.units)
+    )
+    on = None
+    if arm.experiment.fabric.use:
+        try:
+            on = time_fabric(taken, chosen, arm.experiment.fabric)
+        except (ValueError, ImportError) as wrong:
+            raise arm.experiment.at.bad(("fabric", "use"), str(wrong)) from wrong
     placement.restore(state)
     ledger.steps, ledger.measured = steps, measured
-    arm.meter = Meter()
+    arm.meter = Meter(on)
+    return taken
 
 
 def _check_prices(arm: Arm, chosen: Mapping[str, Technology]) -> None:

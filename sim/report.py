@@ -19,12 +19,15 @@ from .deploy_report import chips_of
 from .described import described
 from .endurance import lasting
 from .experiment import BadInput, Experiment
+from .fabric_report import busy_s, chart, fabric_part
+from .fabric_time import fabric_bill, time_fabric, usual
 from .files import read_json
 from .metering import readings, total
 from .pricing import bill, technologies, total_J
 from .privacy import statements
 from .run import CHIPS, LEDGER, MAIN, arms_of, finished, folder_of, open_run
-from .timing import Timeline, replay_all, total_s
+from .tables_fabric import FabricTable
+from .timing import Timeline, replay_all
 
 
 def read_ledger(run: Path, arm: str, file: str = LEDGER) -> Ledger:
@@ -38,11 +41,14 @@ def read_ledger(run: Path, arm: str, file: str = LEDGER) -> Ledger:
         raise BadInput(f"{path}: {wrong}") from wrong
 
 
-def assemble(run: Path, instead: Mapping[str, str] | None = None) -> dict[str, Any]:
+def assemble(
+    run: Path, instead: Mapping[str, str] | None = None, fabric: FabricTable | None = None
+) -> dict[str, Any]:
     """Return the report of a finished run.
 
-    `instead` maps devices, roles or technologies to other technologies. Raises BadInput where
-    the run is not finished, or `instead` names nothing in any arm, or a price is missing.
+    `instead` maps devices, roles or technologies to other technologies, `fabric` times every arm
+    on another fabric than the file says. Raises BadInput where the run is not finished, or
+    `instead` names nothing in any arm, or a price is missing, or an arm does not fit the fabric.
     """
     experiment = open_run(run)
     results = finished(run)
@@ -64,7 +70,7 @@ def assemble(run: Path, instead: Mapping[str, str] | None = None) -> dict[str, A
         "experiment": dict(experiment.raw),
         "data": results[MAIN]["data"],
         "arms": [
-            _arm(results[name], one, ledgers[name], instead)
+            _arm(results[name], one, ledgers[name], instead, fabric or one.fabric)
             | chips_of(results[name], chips.get(name), instead)
             | {
                 "moved_B": sum(ledgers[name].moved.values()),
@@ -86,6 +92,7 @@ def _arm(
     experiment: Experiment,
     ledger: Ledger,
     instead: Mapping[str, str],
+    fabric: FabricTable,
 ) -> dict[str, Any]:
     mine = {k: v for k, v in instead.items() if k in _keys(ledger)}
     try:
@@ -93,11 +100,25 @@ def _arm(
         timelines = replay_all(ledger, chosen)
         seconds = {step: line.makespan_s for step, line in timelines.items()}
         rows = bill(ledger, chosen, seconds)
-    except ValueError as wrong:
+        timed = time_fabric(ledger, chosen, fabric) if fabric.use else None
+        if timed is not None:
+            kinds = {step.kind for step in timed.steps}
+            rows = [r for r in rows if r.kind not in kinds] + fabric_bill(timed, ledger, chosen)
+    except (ValueError, ImportError) as wrong:
         raise BadInput(f"{result['name']}: {wrong}") from wrong
-    train = _usual(ledger, "train")
+    train = usual(ledger)
     samples = ledger.samples("train")
-    energy_J, latency_s = total_J(rows, "train"), total_s(ledger, timelines, "train")
+    if timed is not None:
+        seconds = {**seconds, **timed.seconds}
+    spent_s = {k: _total_s(ledger, seconds, k) for k in ("train", "evaluate", "program")}
+    energy_J, latency_s = total_J(rows, "train"), spent_s["train"]
+    on_fabric = None
+    line = None if train is None else _timeline(train, timelines[train], ledger, chosen)
+    of_train = timed is not None and timed.shown == train
+    if timed is not None:
+        on_fabric = fabric_part(timed, rows)
+        if of_train:
+            line = chart(on_fabric, timed.shown, ledger.steps[timed.shown].times)
     return {
         **{k: v for k, v in result.items() if k != "data"},
         "samples": samples,
@@ -112,23 +133,23 @@ def _arm(
         },
         "latency": {
             "train_s": latency_s,
-            "evaluate_s": total_s(ledger, timelines, "evaluate"),
-            "program_s": total_s(ledger, timelines, "program"),
+            "evaluate_s": spent_s["evaluate"],
+            "program_s": spent_s["program"],
             "per_sample_s": latency_s / samples if samples else None,
             "measured": bool(ledger.measured),
-            "busy_s": _busy(ledger, timelines),
+            "busy_s": busy_s(timed, ledger) if timed and of_train else _busy(ledger, timelines),
         },
-        "timeline": None if train is None else _timeline(train, timelines[train], ledger, chosen),
+        "timeline": line,
+        **({} if on_fabric is None else {"fabric": on_fabric}),
         "wear": lasting(result.get("wear", {}), chosen),
         "privacy": [asdict(s) for s in statements(ledger.releases(), experiment.privacy.delta)],
         **described(ledger, chosen),
     }
 
 
-def _usual(ledger: Ledger, kind: str) -> Step | None:
-    """Return the step of a kind that took place most often."""
-    found = [(tally.times, step) for step, tally in ledger.steps.items() if step.kind == kind]
-    return max(found, key=lambda pair: pair[0])[1] if found else None
+def _total_s(ledger: Ledger, seconds: Mapping[Step, float], kind: str) -> float:
+    """Return the time of all steps of a kind, one after another."""
+    return sum(t.times * seconds.get(s, 0.0) for s, t in ledger.steps.items() if s.kind == kind)
 
 
 def _timeline(

@@ -60,7 +60,7 @@ def _value(text: str) -> Any:
 def anchored(table: Mapping[str, Any], folder: File, above: Path = ()) -> dict[str, Any]:
     """Return a copy in which paths of files are absolute: relative ones start at `folder`.
 
-    These are the `path` of [data], and any technology that is a file of one's own.
+    These are the `path` of [data], and any technology or fabric that is a file of one's own.
     """
     found: dict[str, Any] = {}
     for key, value in table.items():
@@ -78,6 +78,8 @@ def _is_file(key: str, value: str, above: Path) -> bool:
         return False
     if key == "path":
         return above[-1:] == ("data",)
+    if key == "use":
+        return above[-1:] == ("fabric",) and value.endswith(".toml")
     return key == "technology" and value.endswith(".toml")
 
 

@@ -176,7 +176,7 @@ def _sentence(table: type[Table], loc: tuple[str | int, ...], error: Any) -> str
         name += f", layer {k + 1}"
     info = table.model_fields[str(loc[0])]
     takes = "widths (whole numbers from 1) and convolutions, as [64] or [{ channels = 8 }, 64]"
-    if inner and isinstance(inner[-1], str):
+    if inner and isinstance(inner[-1], str) and str(loc[0]) == "hidden":
         info = ConvolutionTable.model_fields.get(inner[-1], info)
         if error["type"] == "extra_forbidden":
             return f"{name}: {unknown('key', inner[-1], ConvolutionTable.model_fields)}"
@@ -217,6 +217,10 @@ def _takes(annotation: Any, info: FieldInfo | None = None) -> str:
             bounds += one.metadata if isinstance(one, FieldInfo) else [one]
     if get_origin(annotation) is Literal:
         return " or ".join(f'"{choice}"' for choice in get_args(annotation))
+    if get_origin(annotation) in (dict, list):
+        [*_, inside] = get_args(annotation)
+        what = "a table of names, each with" if get_origin(annotation) is dict else "a list, each"
+        return f"{what} {_takes(inside)}"
     words = _WORDS.get(annotation, str(annotation))
     low = high = ""
     for bound in bounds:

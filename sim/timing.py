@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from graphlib import CycleError, TopologicalSorter
 
 from ..devices.ledger import Ledger, Op, Step
 from ..devices.technology import Technology
 from .pricing import op_latency_s, part_of
+from .replay import replay as play
+from .tasks import Graph, Phase
 
 
 @dataclass(frozen=True)
@@ -65,49 +67,63 @@ def duration_s(op: Op, ledger: Ledger, technology: Technology) -> tuple[float, b
 
 
 def replay(step: Step, ledger: Ledger, chosen: Mapping[str, Technology]) -> Timeline:
-    """Return the timeline of one step: a part does one operation at a time.
+    """Return the timeline of one step: a part does one operation at a time, and nothing moves.
 
     The operations of a stage follow one another; a stage starts when all that it waits for are
     through. Raises ValueError where a stage waits for one that never ends (a cycle, or a stage
     that is not there).
     """
-    import simpy
-
     after = dict(step.after)
+    programme: dict[str, list[Op]] = {stage: [] for stage in after}
+    for op in step.ops:
+        programme[op.stage].append(op)
+    graph, done, measured = Graph(), list[Op](), list[bool]()
+    last: dict[str, int] = {}
+    for stage in in_order(after):
+        gate = [last[name] for name in after[stage]]
+        for op in programme[stage]:
+            technology = chosen[op.device]
+            takes_s, was_measured = duration_s(op, ledger, technology)
+            part = graph.resource(part_of(ledger.devices[op.device], technology))
+            gate = [graph.add(gate, (Phase(takes_s, (part,), (part,)),), len(done), name=stage)]
+            done.append(op)
+            measured.append(was_measured)
+        last[stage] = gate[0] if len(gate) == 1 else graph.add(gate, name=stage)
+    played = play(graph)
+    slices, at = [], 0
+    for task in graph.tasks:
+        for phase in task.phases:
+            op, where = done[task.op], graph.resources[phase.take[0]]
+            start_s, stop_s = played.start_s[0][at], played.stop_s[0][at]
+            at += 1
+            slices.append(
+                Slice(where, op.device, op.verb, op.stage, start_s, stop_s, measured[task.op])
+            )
+    slices.sort(key=lambda s: s.stop_s)
+    return Timeline(played.makespan_s, tuple(slices))
+
+
+def in_order(after: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return stages so that each stands behind those it waits for, as they stand where they do.
+
+    Raises ValueError for a stage that is not there, and for stages that wait in a circle.
+    """
     for stage, earlier in after.items():
         for name in earlier:
             if name not in after:
                 raise ValueError(f'stage "{stage}" waits for "{name}", which is not in the step')
-    env = simpy.Environment()
-    parts: dict[str, Any] = {}
-    through = {stage: env.event() for stage in after}
-    programme: dict[str, list[Op]] = {stage: [] for stage in after}
-    for op in step.ops:
-        programme[op.stage].append(op)
-    slices: list[Slice] = []
-
-    def run(stage: str) -> Generator[Any, Any, None]:
-        yield simpy.AllOf(env, [through[name] for name in after[stage]])
-        for op in programme[stage]:
-            technology = chosen[op.device]
-            part = part_of(ledger.devices[op.device], technology)
-            if part not in parts:
-                parts[part] = simpy.Resource(env)
-            takes_s, measured = duration_s(op, ledger, technology)
-            with parts[part].request() as turn:
-                yield turn
-                start_s = env.now
-                yield env.timeout(takes_s)
-            slices.append(Slice(part, op.device, op.verb, stage, start_s, env.now, measured))
-        through[stage].succeed()
-
-    for stage in after:
-        env.process(run(stage))
-    env.run()
-    stuck = [stage for stage, event in through.items() if not event.triggered]
-    if stuck:
-        raise ValueError(f"stages wait for one another in a circle: {', '.join(stuck)}")
-    return Timeline(float(env.now), tuple(slices))
+    seen: set[str] = set()
+    for stage, earlier in after.items():
+        if not seen.issuperset(earlier):
+            break
+        seen.add(stage)
+    else:
+        return list(after)
+    try:
+        return list(TopologicalSorter(after).static_order())
+    except CycleError as circle:
+        said = ", ".join(dict.fromkeys(circle.args[1]))
+        raise ValueError(f"stages wait for one another in a circle: {said}") from circle
 
 
 def replay_all(ledger: Ledger, chosen: Mapping[str, Technology]) -> dict[Step, Timeline]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from . import trace_fabric
+
 Event = dict[str, Any]
 
 
@@ -15,7 +17,8 @@ def trace(report: Mapping[str, Any]) -> dict[str, Any]:
 
     An operation is a slice inside that of its stage; where stages take turns on a part, each
     turn is a slice of its own, so that slices nest. A counter for each part gives the joules
-    since the start of the step. Times are microseconds, whole nanoseconds apart.
+    since the start of the step. An arm on a fabric is a process a machine instead. Times are
+    microseconds, whole nanoseconds apart.
 
     Format: "Trace Event Format", the JSON that Chrome's tracing wrote.
     """
@@ -23,7 +26,11 @@ def trace(report: Mapping[str, Any]) -> dict[str, Any]:
         event
         for pid, arm in enumerate(report["arms"], 1)
         if arm["timeline"] is not None
-        for event in _arm(pid, arm)
+        for event in (
+            trace_fabric.events(arm, pid * trace_fabric.STRIDE, lambda s: _us(_ns(s)))
+            if "fabric" in arm
+            else _arm(pid, arm)
+        )
     ]
     events.sort(key=lambda e: (e["ph"] != "M", e["ts"]))
     return {
