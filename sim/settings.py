@@ -78,7 +78,7 @@ def _is_file(key: str, value: str, above: Path) -> bool:
         return False
     if key == "path":
         return above[-1:] == ("data",)
-    return key == "technology" and value.endswith(".toml")
+    return key == "technology" and value.partition(";")[0].rstrip().endswith(".toml")
 
 
 def inherited(base: Mapping[str, Any], changes: Mapping[str, Any], roles: Sequence[str]) -> Any:
