@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import __version__
-from . import cli_deploy
+from . import cli_deploy, sweep_cli
 from .cli_fabric import FabricName, StepKind, place, show, told
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(sweep_cli.app)
 Technologies = Annotated[
     list[str] | None,
     typer.Option(

@@ -90,6 +90,11 @@ def read(path: Path | None, settings: Sequence[str] = ()) -> Experiment:
     Paths in the file are relative to its folder, those in settings to the current one. Raises
     BadInput, with the place in the file, for whatever is wrong in it.
     """
+    return parse(*read_tables(path, settings))
+
+
+def read_tables(path: Path | None, settings: Sequence[str]) -> tuple[dict[str, Any], Source]:
+    """Return the tables that `read` checks, and where they stand. Raises BadInput as it does."""
     if path is None:
         where, text = "the embedded experiment", default_text()
     else:
@@ -111,7 +116,7 @@ def read(path: Path | None, settings: Sequence[str] = ()) -> Experiment:
     settled = apply(raw, settings)
     if raw.get("compare") == {}:
         del raw["compare"]
-    return parse(raw, Source(where, text, settled))
+    return raw, Source(where, text, settled)
 
 
 def parse(raw: Mapping[str, Any], at: Source | None = None) -> Experiment:
@@ -127,6 +132,8 @@ def parse(raw: Mapping[str, Any], at: Source | None = None) -> Experiment:
             if numbered and not key.removeprefix(f"{role}/").isdigit():
                 raise at.bad((key,), f"{shown(key)} is no place; there is {role}, {role}/1, ...")
             places[key] = _place(at, (key,), value)
+        elif key in ("sweep", "search") and not arm:
+            raise at.bad((key,), f"[{key}] is what hwloop sweep does, not hwloop run")
         elif key not in known and not (arm and key == "name"):
             raise at.bad((key,), unknown("key", key, [*known, *ROLES]))
     name, seed = raw["name"], raw.get("seed", 0)

@@ -44,9 +44,14 @@ def new_folder(experiment: Experiment, out: Path | None) -> Path:
     return run
 
 
-def _fresh(name: str, made: list[Path]) -> Path:
+def slug(name: str) -> str:
+    """Return a name as a folder may bear it."""
     base = "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())
-    base = base.strip("-")[:60] or "run"
+    return base.strip("-")[:60] or "run"
+
+
+def _fresh(name: str, made: list[Path]) -> Path:
+    base = slug(name)
     _make(Path("runs"), made)
     number = 1
     while True:

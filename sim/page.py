@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -40,7 +40,6 @@ def render(report: Mapping[str, Any]) -> str:
         del plots["energy"]
     on = [arm["deploy"] for arm in report["arms"] if "deploy" in arm]
     whole = {**report, "arms": [*report["arms"], *on]}
-    scripts = [get_plotlyjs(), _own("page.js")]
     chapters = [
         ("findings", "Findings", headline.findings_list(report)),
         ("learning", "Learning", figures.learning(report, "learning" in plots)),
@@ -53,33 +52,49 @@ def render(report: Mapping[str, Any]) -> str:
         ("prices", "Prices and their sources", tables.prices(whole)),
         ("experiment", "Data and experiment", tables.experiment(report)),
     ]
-    body = el(
-        "body",
-        None,
+    body = [
         el("a", {"class": "skip", "href": "#findings"}, "Skip to the findings"),
         _header(report, [(key, title) for key, title, _ in chapters]),
         el(
             "main",
             None,
             headline.headline(report),
-            *[_chapter(key, title, inside) for key, title, inside in chapters],
+            *[chapter(key, title, inside) for key, title, inside in chapters],
         ),
         _footer(report),
         data("plots", plots),
-        *[Html(f"<script>{script}</script>") for script in scripts],
+    ]
+    return document(
+        report["name"], report["hwloop"], body, ("page.css",), ("page.js",), [get_plotlyjs()]
     )
+
+
+def document(
+    title: str,
+    version: str,
+    body: Sequence[Html],
+    styles: Sequence[str],
+    scripts: Sequence[str],
+    libraries: Sequence[str] = (),
+) -> str:
+    """Return a page: `styles` and `scripts` are files beside this one, `libraries` are texts.
+
+    The page's own policy forbids every request, and every script whose hash is not theirs.
+    """
+    texts = [*libraries, *map(_own, scripts)]
     head = el(
         "head",
         None,
         el("meta", {"charset": "utf-8"}),
-        el("meta", {"http-equiv": "Content-Security-Policy", "content": _policy(scripts)}),
+        el("meta", {"http-equiv": "Content-Security-Policy", "content": _policy(texts)}),
         el("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
-        el("meta", {"name": "generator", "content": f"hwloop {report['hwloop']}"}),
-        el("title", None, f"{report['name']} · hwloop"),
+        el("meta", {"name": "generator", "content": f"hwloop {version}"}),
+        el("title", None, f"{title} · hwloop"),
         el("link", {"rel": "icon", "href": "data:,"}),
-        Html(f"<style>{_own('page.css')}</style>"),
+        Html(f"<style>{''.join(map(_own, styles))}</style>"),
     )
-    return f"<!DOCTYPE html>\n{el('html', {'lang': 'en'}, head, body)}\n"
+    inside = el("body", None, *body, *[Html(f"<script>{text}</script>") for text in texts])
+    return f"<!DOCTYPE html>\n{el('html', {'lang': 'en'}, head, inside)}\n"
 
 
 def _own(name: str) -> str:
@@ -101,7 +116,8 @@ def _policy(scripts: list[str]) -> str:
     )
 
 
-def _chapter(key: str, title: str, inside: list[Html]) -> Html:
+def chapter(key: str, title: str, inside: list[Html]) -> Html:
+    """Return a section of a page under its heading."""
     heading = el("h2", {"id": f"{key}-title"}, title)
     return el("section", {"id": key, "aria-labelledby": f"{key}-title"}, heading, *inside)
 

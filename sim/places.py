@@ -50,6 +50,10 @@ class Source:
         """Return the same source, its table `keys` read over the whole of the file."""
         return Source(self.where, self.text, self.settings, keys)
 
+    def has(self, path: Path) -> bool:
+        """Whether `path` stands in the file or was set on the command line."""
+        return path in self.settings or bool(self._line(path))
+
     def bad(self, path: Path, sentence: str) -> BadInput:
         """Return the error whose sentence begins with the place of `path`, as good as is known."""
         return BadInput(f"{self._place(path)} {sentence}")

@@ -41,8 +41,15 @@ __all__ = [
 ]
 
 
-def execute(run: Path, arms: dict[str, Arm], on_progress: Callable[[Progress], None]) -> bool:
+def execute(
+    run: Path,
+    arms: dict[str, Arm],
+    on_progress: Callable[[Progress], None],
+    over: Callable[[], bool] = lambda: False,
+) -> bool:
     """Train every arm that is not done yet; return False where it was interrupted.
+
+    By Ctrl-C, or by `over`, which is asked before every step.
 
     What was interrupted goes on, bit for bit, when this is called again for the same folder with
     newly prepared arms. Raises BadInput where a checkpoint is not one of these arms.
@@ -64,7 +71,7 @@ def execute(run: Path, arms: dict[str, Arm], on_progress: Callable[[Progress], N
             with sharing(arm.experiment.train.threads):
                 save = partial(checkpoint.save, arm, folder / CHECKPOINT)
                 with metered(meters[arm.name], folder):
-                    done = arm.train(on_progress, interrupted, save)
+                    done = arm.train(on_progress, lambda: interrupted() or over(), save)
                 if not done:
                     return False
                 chips = None

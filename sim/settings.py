@@ -80,7 +80,7 @@ def _is_file(key: str, value: str, above: Path) -> bool:
         return above[-1:] == ("data",)
     if key == "use":
         return above[-1:] == ("fabric",) and value.endswith(".toml")
-    return key == "technology" and value.endswith(".toml")
+    return key == "technology" and value.partition(";")[0].rstrip().endswith(".toml")
 
 
 def inherited(base: Mapping[str, Any], changes: Mapping[str, Any], roles: Sequence[str]) -> Any:

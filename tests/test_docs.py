@@ -15,7 +15,11 @@ from hwloop.sim.experiment import parse, read
 from hwloop.sim.run import prepare_all
 
 ROOT = Path(hwloop.__file__).parent
-EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
+EXAMPLES = sorted(
+    f
+    for f in (ROOT / "examples").glob("*.toml")
+    if not {"sweep", "search"} & set(f.stem.split("_"))
+)
 
 
 def blocks(file: str, language: str) -> list[str]:

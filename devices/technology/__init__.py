@@ -14,6 +14,7 @@ from typing import Any
 
 from ..converters import conversion_steps, expected_adc
 from ..words import unknown
+from .altered import altered
 
 UNKNOWN = "unknown"
 
@@ -300,9 +301,12 @@ def names() -> list[str]:
 def load(name: str) -> Technology:
     """Return a technology by the stem of a shipped file, or by the path of one's own TOML file.
 
-    `stem@22nm` is that technology made at another node, by the laws of `nodes.py`. Raises
-    ValueError where there is no such file, or it does not follow the schema.
+    `stem@22nm` is that technology made at another node, by the laws of `nodes.py`; changes to
+    its numbers may follow the name: see `altered.py`. Raises ValueError where there is no such
+    file, or it does not follow the schema.
     """
+    if ";" in name:
+        return altered(load(name.partition(";")[0].strip()), name)
     base, at, node = name.rpartition("@")
     if at and not name.endswith(".toml"):
         from .nodes import at_node
