@@ -112,8 +112,8 @@ class Task:
     """(samples, features) unsigned words."""
     y: Array
     """(samples,) classes."""
-    prices_m2: tuple[float, float, float, float]
-    """Area of a full adder, and of a bit of ripple, subtraction and comparison."""
+    prices_m2: tuple[float, float, float]
+    """Area of a full adder, and of a bit of ripple and of subtraction."""
     worst_loss: float = 1.0
     """The largest share of wrong training rows that counts as a solution."""
 
@@ -128,7 +128,7 @@ class Task:
 
     def evaluate(self, chromosomes: Array) -> Array:
         """Return loss and area in m2 (circuits, 2) of chromosomes (circuits, length)."""
-        from ..devices.kernels.adders import count_adders
+        from ..devices.kernels.adders import KINDS, count_adders
         from ..devices.kernels.printed import count_correct
 
         t = self.genes.topology
@@ -136,17 +136,17 @@ class Task:
         sizes, shift = np.array(t.sizes, np.int32), np.array(t.shifts, np.int32)
         correct = np.empty(len(weight), np.int64)
         count_correct(self.x, self.y, sizes, weight, mask, bias, shift, t.top, correct)
-        count = np.empty((len(weight), 4), np.int32)
+        count = np.empty((len(weight), KINDS), np.int32)
         first = 2**t.input_bits - 1
         count_adders(sizes, weight, mask, bias, shift, t.top, first, count)
         return np.stack([1 - correct / len(self.y), count @ np.array(self.prices_m2)], axis=1)
 
 
 def adders(circuit: Circuit) -> Array:
-    """Return how many full adders, and bits of ripple, subtraction, comparison (4,) there are."""
-    from ..devices.kernels.adders import count_adders
+    """Return how many full adders, and bits of ripple and subtraction (3,) there are."""
+    from ..devices.kernels.adders import KINDS, count_adders
 
-    count = np.empty((1, 4), np.int32)
+    count = np.empty((1, KINDS), np.int32)
     sizes, weight, mask, bias, shift, top = circuit.packed()
     first = 2**circuit.topology.input_bits - 1
     count_adders(sizes, weight[None], mask[None], bias[None], shift, top, first, count)

@@ -12,6 +12,7 @@ import typer
 
 from .. import __version__
 from . import cli_deploy
+from .print_cli import print_design
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -193,6 +194,7 @@ def algorithms() -> None:
 
 
 app.command("deploy")(cli_deploy.command)
+app.command("print")(print_design)
 
 
 def _console() -> Console:

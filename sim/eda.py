@@ -36,9 +36,14 @@ class Absent(ValueError):
     """A program beside hwloop is not installed."""
 
 
-def installed(program: str) -> bool:
-    """Whether a program can be called."""
-    return shutil.which(program) is not None
+def need(*programs: str) -> None:
+    """Raise Absent, with what to install, where a program cannot be called."""
+    for program in programs:
+        if shutil.which(program) is None:
+            raise Absent(
+                f"{program} is not installed; on Debian it comes with: "
+                f"apt-get install {_PACKAGES[program]}"
+            )
 
 
 def simulate(circuit: Circuit, x: Array) -> int:
@@ -98,11 +103,7 @@ def liberty(technology: Technology) -> str:
 
 def _call(command: Sequence[str], folder: Path) -> str:
     program = command[0]
-    if not installed(program):
-        package = _PACKAGES[program]
-        raise Absent(
-            f"{program} is not installed; on Debian it comes with: apt-get install {package}"
-        )
+    need(program)
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=LONGEST_S, check=False

@@ -15,9 +15,10 @@ from numba import njit
 Ints = npt.NDArray[np.int32]
 Counts = npt.NDArray[np.int32]
 
-FULL, RIPPLE, SUBTRACT, COMPARE = range(4)
+FULL, RIPPLE, SUBTRACT = range(3)
 """Columns of a count: full adders; columns that two bits are left in; bits of the subtractions
-P - N; bits that the comparators of the classes see."""
+P - N."""
+KINDS = 3
 COLUMNS = 40
 
 
@@ -35,7 +36,7 @@ def count_adders(
     sizes: Ints, weight: Ints, mask: Ints, bias: Ints, shift: Ints, top: int, first: int,
     count: Counts,
 ) -> None:  # fmt: skip
-    """Set count (circuits, 4) to the adders of every circuit.
+    """Set count (circuits, 3) to the adders of every circuit.
 
     weight, mask (circuits, weights); bias (circuits, units); shift (hidden layers,) and `top` as
     in `count_correct`; `first` is the largest input.
@@ -46,7 +47,7 @@ def count_adders(
         units += sizes[layer + 1]
     reach = np.zeros(sizes[0] + units, np.int64)  # the largest value of every input and unit
     alive = np.zeros(sizes[0] + units, np.bool_)
-    cost = np.zeros((units, 4), np.int32)
+    cost = np.zeros((units, KINDS), np.int32)
     column = np.zeros(COLUMNS, np.int32)
     for k in range(weight.shape[0]):
         w, m, b = weight[k], mask[k], bias[k]
@@ -89,8 +90,6 @@ def count_adders(
                 reach[sizes[0] + unit] = value
                 if tops[1] > 0:
                     cost[unit, SUBTRACT] = _length(max(tops[0], tops[1]))
-                if last:
-                    cost[unit, COMPARE] = _length(value)
                 at += n_in
                 unit += 1
             below += n_in
@@ -114,7 +113,7 @@ def count_adders(
         count[k] = 0
         for j in range(units):
             if alive[sizes[0] + j]:
-                for c in range(4):
+                for c in range(KINDS):
                     count[k, c] += cost[j, c]
 
 
@@ -136,7 +135,7 @@ def count_adders_reference(
                 b = int(bias[k, unit])
                 wired = [x & ((1 << r.bit_length()) - 1) for x, r in zip(m, reach[-1], strict=True)]
                 sides = []
-                found = [0, 0, 0, 0]
+                found = [0] * KINDS
                 for sign in (1, -1):
                     constant = max(sign * b, 0)
                     summands = [
@@ -159,8 +158,6 @@ def count_adders_reference(
                 value = max(most, 0) if last else min(max(most >> int(shift[layer]), 0), top)
                 if sides[1]:
                     found[SUBTRACT] = max(sides).bit_length()
-                if last:
-                    found[COMPARE] = value.bit_length()
                 tops.append(value)
                 cost.append(found)
                 wire.append([i for i in range(n_in) if w[i] and wired[i]])
@@ -172,5 +169,5 @@ def count_adders_reference(
         alive = [j for j, value in enumerate(reach[-1]) if value]
         count[k] = 0
         for cost, wire in zip(reversed(costs), reversed(wires), strict=True):
-            count[k] += np.sum([cost[j] for j in alive] or [[0] * 4], axis=0, dtype=np.int32)
+            count[k] += np.sum([cost[j] for j in alive] or [[0] * KINDS], axis=0, dtype=np.int32)
             alive = sorted({i for j in alive for i in wire[j]})
