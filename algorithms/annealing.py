@@ -68,9 +68,7 @@ def anneal(
     return kept[0], found[0]
 
 
-def _thinned(
-    task: Task, kept: list[Array], found: list[Array]
-) -> tuple[list[Array], list[Array]]:
+def _thinned(task: Task, kept: list[Array], found: list[Array]) -> tuple[list[Array], list[Array]]:
     chromosomes, values = np.concatenate(kept), np.concatenate(found)
     good = np.flatnonzero(values[:, 0] <= task.worst_loss)
     rows = good[pareto(values[good])]

@@ -97,7 +97,7 @@ class Genes:
         mask = np.where(size > 0, circuit.mask, 0)
         bias = np.rint(circuit.bias / 2.0**self.bias_shift)
         found = np.concatenate([mask, circuit.weight < 0, exponent, bias])
-        return np.clip(found, self.lowest, self.highest).astype(np.int16)
+        return np.asarray(found.clip(self.lowest, self.highest).astype(np.int16))
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ class Task:
 
     genes: Genes
     x: Array
-    """(samples, features) unsigned words."""
+    """Unsigned words: given as (samples, features), held as the kernels take them."""
     y: Array
     """(samples,) classes."""
     prices_m2: tuple[float, float, float]

@@ -16,7 +16,7 @@ import numpy as np
 from ..devices import Seed
 from ..devices.arrays import Array
 from ..devices.printed_circuit import Circuit
-from .genes import Genes, Task, first_population, mutate
+from .genes import Task, first_population, mutate
 
 
 @dataclass(frozen=True)

@@ -66,10 +66,8 @@ class Gradient:
         if self.weights == "fixed":
             return np.clip(np.rint(full), 1 - self.scale, self.scale - 1)
         size = abs(full)
-        exponent = np.clip(
-            np.rint(np.log2(np.maximum(size, 1e-9))), 0, self.weight_bits - 1
-        )
-        return np.where(size < 0.5, 0.0, np.sign(full) * 2.0**exponent)
+        exponent = np.clip(np.rint(np.log2(np.maximum(size, 1e-9))), 0, self.weight_bits - 1)
+        return np.asarray(np.where(size < 0.5, 0.0, np.sign(full) * 2.0**exponent))
 
 
 def train(
@@ -170,10 +168,8 @@ class _Net:
         delta = error
         for k in range(last, -1, -1):
             scale = self.unit[k] / self.settings.scale
-            if self.dense:
-                slope = delta.T @ inputs[k]
-            else:
-                slope = np.einsum("bo,boi->oi", delta, inputs[k])
+            given = inputs[k]
+            slope = delta.T @ given if self.dense else np.einsum("bo,boi->oi", delta, given)
             gradients.insert(0, (slope / (len(y) * scale), delta.mean(0)))
             if k:
                 back = (

@@ -10,6 +10,7 @@ from .ideal import Ideal
 from .ledger import Count, Ledger, Op, Step
 from .matrix_engine import MatrixEngine
 from .opu import OPU
+from .printed import Printed
 from .pulsed_crossbar import PulsedCrossbar
 from .random_crossbar import RandomCrossbar
 from .seeds import Seed
@@ -23,6 +24,7 @@ CATALOGUE: dict[str, type[Device]] = {
     "ideal": Ideal,
     "matrix_engine": MatrixEngine,
     "opu": OPU,
+    "printed": Printed,
     "pulsed_crossbar": PulsedCrossbar,
     "random_crossbar": RandomCrossbar,
     "torch": TorchMatrix,
@@ -41,6 +43,7 @@ __all__ = [
     "OPU",
     "Op",
     "OpticalFeatures",
+    "Printed",
     "PulsedCrossbar",
     "RandomCrossbar",
     "Seed",

@@ -80,7 +80,7 @@ class Topology:
     @property
     def top(self) -> int:
         """The largest number that a hidden unit puts out."""
-        return 2**self.activation_bits - 1
+        return int(2**self.activation_bits) - 1
 
     def bits(self, layer: int) -> int:
         """Return the width in bits of what goes into a layer, counted from 0."""
@@ -226,8 +226,8 @@ def inputs(x: Array, topology: Topology) -> Array:
             f"a circuit of {topology} takes inputs (samples, {topology.sizes[0]}), got {x.shape}"
         )
     top = 2**topology.input_bits - 1
-    whole = x.astype(np.int32) if np.isfinite(x).all() else np.full(x.shape, -1, np.int32)
-    wrong = (whole != x) | (whole < 0) | (whole > top)
+    whole = np.where((x >= 0) & (x <= top), x, -1).astype(np.int32)
+    wrong = (whole != x) | (whole < 0)
     if wrong.any():
         row, column = map(int, np.argwhere(wrong)[0])
         raise ValueError(
@@ -237,9 +237,7 @@ def inputs(x: Array, topology: Topology) -> Array:
     return np.ascontiguousarray(whole.T)
 
 
-def exact_circuit(
-    topology: Topology, weights: Sequence[Array], biases: Sequence[Array]
-) -> Circuit:
+def exact_circuit(topology: Topology, weights: Sequence[Array], biases: Sequence[Array]) -> Circuit:
     """Return the exact bespoke circuit of whole-number weights (n_out, n_in): all bits wired."""
     return Circuit(
         topology,

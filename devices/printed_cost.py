@@ -1,4 +1,4 @@
-"""What a printed classifier costs as a whole: its circuit, its converters, its sensors, its battery."""
+"""What a printed classifier costs as a whole: circuit, converters, sensors; and its battery."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class Netlist:
         return self._delays(technology, factor)
 
     def predict(self, x: Array, fault: Array | None = None) -> Array:
-        """Return the class (samples,) of x (samples, features); `fault` (gates,) as the kernel's."""
+        """Return the class (samples,) of x (samples, features); `fault` is what `faulty` gives."""
         value = self._values(x, fault)[self.result]
         bits = np.unpackbits(value.view(np.uint8), axis=1, bitorder="little")[:, : len(x)]
         weights = 1 << np.arange(len(self.result))

@@ -1,4 +1,4 @@
-"""The programs beside hwloop: Icarus Verilog simulates a circuit, Yosys maps it to printed cells."""
+"""Programs beside hwloop: Icarus Verilog simulates a circuit, Yosys maps it to printed cells."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def liberty(technology: Technology) -> str:
         )
         output = f'    pin (Y) {{ direction : output; function : "{_FUNCTIONS[cell]}"; }}\n'
         cells.append(f"  cell ({cell}) {{\n    area : {area:.6g};\n{pins}{output}  }}\n")
-    return f"library (printed) {{\n  time_unit : \"1ms\";\n{''.join(cells)}}}\n"
+    return f'library (printed) {{\n  time_unit : "1ms";\n{"".join(cells)}}}\n'
 
 
 def _call(command: Sequence[str], folder: Path) -> str:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from .console import QUIET_S, REDRAW_S, _table
-from .print_run import area_of, power_of
+from .print_run import area_of, cm2, power_of
 from .units import percent, si
 
 
@@ -81,7 +81,7 @@ def summary(report: Mapping[str, Any]) -> Table:
             escape(name),
             percent(entry["train"]),
             percent(entry["test"]),
-            si(area_of(entry), "m2"),
+            cm2(area_of(entry)),
             si(power_of(entry), "W"),
             si(mapped.get("critical_path_s"), "s"),
             si(mapped.get("total_W"), "W"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .markup import Html, el
 from ..devices.printed_circuit import Circuit
+from .markup import Html, el
 
 _COLUMN, _ROW, _TOP = 300, 44, 40
 

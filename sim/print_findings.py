@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .print_literature import published
-from .print_run import area_of, power_of
+from .print_run import area_of, cm2, power_of
 from .units import percent, points, ratio, si
 
 Report = Mapping[str, Any]
@@ -18,7 +18,7 @@ def sentences(report: Report) -> list[str]:
     whole = power_of(exact)
     found = [
         f"The exact bespoke circuit {report['topology']['text']} classifies "
-        f"{percent(exact['test'])} of the test rows right and takes {si(area_of(exact), 'm2')}"
+        f"{percent(exact['test'])} of the test rows right and takes {cm2(area_of(exact))}"
         + (f" and {si(whole, 'W')}." if whole is not None else " by the count of its adders.")
     ]
     for gain in report["gains"]:
@@ -26,7 +26,7 @@ def sentences(report: Report) -> list[str]:
         power_W = power_of(one)
         sentence = (
             f"Within {points(gain['loss'])} of its training accuracy a printed circuit of "
-            f"{si(area_of(one), 'm2')} does it, {ratio(gain['area'], 1)} smaller"
+            f"{cm2(area_of(one))} does it, {ratio(gain['area'], 1)} smaller"
         )
         if power_W is not None:
             sentence += f", on {si(power_W, 'W')}, {ratio(gain['power'], 1)} less"
@@ -35,7 +35,9 @@ def sentences(report: Report) -> list[str]:
             f"{sentence}; on the test rows it is right for {percent(one['test'])}, "
             f"{points(lost)} {'less' if lost > 0 else 'more'} than the exact one."
         )
-        if power_W is not None:
+    if report["gains"]:
+        one = front[report["gains"][-1]["circuit"]]
+        if one["mapped"] is not None:
             found.append(_battery(one["mapped"]))
     checked = [r for r in [exact, *front] if r["mismatches"] is not None]
     if checked:

@@ -15,7 +15,7 @@ from .plots import COLOURS, Figure, Views, axis_of, label, layout
 from .print_drawing import drawing
 from .print_findings import sentences
 from .print_literature import published
-from .print_run import area_of, power_of
+from .print_run import area_of, cm2, power_of
 from .units import count, percent, si
 
 Report = Mapping[str, Any]
@@ -113,7 +113,10 @@ def front_figure(report: Report, part: str, log: bool) -> Figure:
                 _trace(kind, [p.area_cm2 for p in some], [p.accuracy for p in some], texts,
                        1 if mapped else 4, "diamond" if mapped else "x", False)
             )  # fmt: skip
-    more: dict[str, Any] = {"type": "log", "nticks": 6} if log else {"rangemode": "tozero"}
+    ticks = [digit * 10.0**power for power in range(-4, 4) for digit in (1, 2, 5)]
+    more: dict[str, Any] = {"rangemode": "tozero"}
+    if log:
+        more = {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
     return {
         "data": traces,
         "layout": layout(
@@ -155,7 +158,7 @@ def _hover(name: str, entry: Mapping[str, Any]) -> str:
     power = "" if power_W is None else f", {si(power_W, 'W')}"
     return (
         f"<b>{name}</b><br>test {percent(entry['test'])}, training {percent(entry['train'])}<br>"
-        f"{si(area_of(entry), 'm2')}{power}"
+        f"{cm2(area_of(entry))}{power}"
     )
 
 
@@ -182,7 +185,7 @@ def _circuits(report: Report) -> list[Html]:
                 name,
                 percent(entry["train"]),
                 percent(entry["test"]),
-                si(area_of(entry), "m2"),
+                cm2(area_of(entry)),
                 si(mapped.get("static_W"), "W"),
                 si(mapped.get("dynamic_W"), "W"),
                 si(mapped.get("critical_path_s"), "s"),
@@ -212,9 +215,9 @@ def _drawn(report: Report) -> list[Html]:
     k = report["gains"][-1]["circuit"] if report["gains"] else 0
     circuit = circuit_from_json(report["front"][k]["circuit"])
     note = (
-        f"Circuit {k + 1} of the front. Solid wires are added, dashed ones subtracted; a wire is as "
-        "thick as bits of its source are wired, and says so when it is pointed at. Numbers below "
-        "units are their biases."
+        f"Circuit {k + 1} of the front. Solid wires are added, dashed ones subtracted; a wire is "
+        "as thick as bits of its source are wired, and says so when it is pointed at. Numbers "
+        "below units are their biases."
     )
     return [
         drawing(circuit, report["data"]["classes"]),
@@ -234,16 +237,16 @@ def _searches(report: Report) -> list[Html]:
                 s["name"],
                 count(s["evaluations"]),
                 best,
-                si(min(near), "m2") if near else "none",
+                cm2(min(near)) if near else "none",
                 f"{s['hypervolume']:.3f}",
             ]
         )
     columns = ["Search", "Evaluations", "Best training accuracy", "Area within 5 points",
                "Hypervolume"]  # fmt: skip
     note = (
-        "Areas are those of the count of adders here. Hypervolume: the share of the rectangle up to "
-        "the bound on the loss and the largest area that the front dominates; more is better. An "
-        "epoch of gradients counts as three evaluations, and what evolution and annealing start "
+        "Areas are those of the count of adders here. Hypervolume: the share of the rectangle up "
+        "to the bound on the loss and the largest area that the front dominates; more is better. "
+        "An epoch of gradients counts as three evaluations, and what evolution and annealing start "
         "from is charged to them."
     )
     return [
@@ -273,7 +276,7 @@ def _copies(report: Report) -> list[Html]:
     table_ = report["design"].get("faults", {})
     stuck, std = table_.get("stuck", 0.001), table_.get("delay_std", 0.1)
     note = (
-        f"Of each copy every gate is stuck at 0 or 1 with chance {stuck:g}, and its delay is off by "
+        f"Of each copy every gate is stuck at 0 or 1 with chance {stuck:g}, its delay is off by "
         f"a lognormal factor of std {std:g}. Both are assumptions of the design file, not measured "
         "of a printer."
     )

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ..algorithms.annealing import anneal
-from ..algorithms.genes import Genes, Task, adders
-from ..algorithms.genetic import Evolution, Genetic, pareto
+from ..algorithms.genes import Task, adders
+from ..algorithms.genetic import Evolution, pareto
 from ..algorithms.printed_gradient import PASSES_AN_EPOCH, train
 from ..devices import Seed
 from ..devices.arrays import Array
@@ -84,7 +84,7 @@ def trained(
     if context.interrupted():
         return None
     weights: Literal["fixed", "power_of_two"] = "fixed" if kind == "exact" else "power_of_two"
-    settings = replace(design.gradient(), weights=weights, sparsity=pull)
+    settings = replace(design.gradient(len(data.y_train)), weights=weights, sparsity=pull)
     seed = Seed(design.seed).child(f"{kind}/{pull:g}/{k}")
     circuit = train(settings, data.x_train, data.y_train, topology, seed)
     context.say(1.0)
@@ -164,7 +164,7 @@ def descended(
     task = task_of(raw, worst_loss)
     seed = Seed(design.seed).child(f"gradient/{rule}")
     epochs = max(3, min(design.search.epochs, evaluations // (PASSES_AN_EPOCH * len(PULLS) * 2)))
-    settings = replace(design.gradient(), rule=rule, epochs=epochs)
+    settings = replace(design.gradient(len(data.y_train)), rule=rule, epochs=epochs)
     cut = replace(settings, epochs=epochs // 3)
     each = PASSES_AN_EPOCH * (settings.epochs + 2 * cut.epochs)
     found: list[Array] = []

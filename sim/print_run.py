@@ -164,6 +164,15 @@ def area_of(entry: Mapping[str, Any]) -> float:
     return float(entry["estimate_m2"] if mapped is None else mapped["area_m2"])
 
 
+def cm2(area_m2: float) -> str:
+    """Return an area in the unit of printed circuits, three digits.
+
+    >>> cm2(0.00152), cm2(0.0000085)
+    ('15.2 cm²', '0.085 cm²')
+    """
+    return f"{1e4 * area_m2:.3g} cm²"
+
+
 def power_of(entry: Mapping[str, Any]) -> float | None:
     """Return the power of a measured circuit alone in W, None where it was not mapped."""
     mapped = entry["mapped"]

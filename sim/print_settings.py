@@ -155,9 +155,12 @@ class Design:
         s = self.search
         return Genetic(s.population, s.generations, s.changes, s.seeded)
 
-    def gradient(self) -> Gradient:
-        """Return the settings of a training by gradients."""
-        return Gradient(weight_bits=self.circuit.weight_bits, epochs=self.search.epochs)
+    def gradient(self, rows: int) -> Gradient:
+        """Return the settings of a training by gradients on so many rows: 32 steps or more."""
+        batch = min(64, max(8, rows // 32))
+        return Gradient(
+            weight_bits=self.circuit.weight_bits, epochs=self.search.epochs, batch=batch
+        )
 
 
 def read_design(path: Path | None, settings: Sequence[str] = ()) -> Design:

@@ -86,14 +86,10 @@ def _file(folder: Path, name: str) -> Path:
     return folder / f"{name.replace('/', '-')}.json"
 
 
-def _run(
-    piece: Piece, folder: Path, report: Report, interrupted: Callable[[], bool]
-) -> Any:
+def _run(piece: Piece, folder: Path, report: Report, interrupted: Callable[[], bool]) -> Any:
     file = _file(folder, piece.name)
     checkpoint = file.with_suffix(".safetensors")
-    result = piece.function(
-        Context(piece.name, checkpoint, report, interrupted), **piece.arguments
-    )
+    result = piece.function(Context(piece.name, checkpoint, report, interrupted), **piece.arguments)
     if result is not None:
         write_json(file, result)
         checkpoint.unlink(missing_ok=True)

@@ -47,9 +47,7 @@ class Words:
         return int(self.x_train.shape[1])
 
 
-def words(
-    name: str, bits: int = 4, path: Path | None = None, column: str | None = None
-) -> Words:
+def words(name: str, bits: int = 4, path: Path | None = None, column: str | None = None) -> Words:
     """Return a set known to `hwloop.sim.data`, or a table of one's own, as words of `bits` bits.
 
     Official parts are joined first, as the literature does. Raises ValueError where the set is

@@ -92,7 +92,8 @@ def _unit(
         bits = top.bit_length()
         return [*lines, f"  wire [{bits - 1}:0] {unit} = {value} >> {shift};"], top
     bits = most.bit_length()
-    said = f"|{value}[{width - 1}:{shift + bits}] ? {bits}'d{most} : {value}[{shift + bits - 1}:{shift}]"
+    high, kept = f"{value}[{width - 1}:{shift + bits}]", f"{value}[{shift + bits - 1}:{shift}]"
+    said = f"|{high} ? {bits}'d{most} : {kept}"
     return [*lines, f"  wire [{bits - 1}:0] {unit} = {said};"], most
 
 

@@ -83,10 +83,9 @@ def count_adders(
                             cost[unit, FULL] += adders
                         cost[unit, RIPPLE] += column[c] == 2
                 most = tops[0] - max(-b[unit], 0)
-                if last:
-                    value = max(most, 0)
-                else:
-                    value = min(max(most >> shift[layer], 0), np.int64(top))
+                value = max(most, 0)
+                if not last:
+                    value = min(value >> shift[layer], np.int64(top))
                 reach[sizes[0] + unit] = value
                 if tops[1] > 0:
                     cost[unit, SUBTRACT] = _length(max(tops[0], tops[1]))

@@ -15,9 +15,7 @@ FREE, ZERO, ONE = range(3)
 
 
 @njit(cache=True, error_model="numpy")
-def gates(
-    kind: Ints, first: Ints, second: Ints, output: Ints, fault: Ints, value: Words
-) -> None:
+def gates(kind: Ints, first: Ints, second: Ints, output: Ints, fault: Ints, value: Words) -> None:
     """Set value (nets, words) of every gate's output, in the order of the gates.
 
     kind, first, second, output, fault (gates,): what it is, the nets at its pins, and whether it
