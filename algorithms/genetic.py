@@ -25,7 +25,7 @@ class Genetic:
 
     population: int = 300
     generations: int = 400
-    changes: float = 2.0
+    changes: float = 1.0
     """How many genes of a child are changed on average."""
     seeded: bool = True
     """Begin with networks trained by gradients; else at random, which stalls (see the study)."""

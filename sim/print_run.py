@@ -21,7 +21,7 @@ from .files import write, write_json
 from .places import BadInput
 from .print_pieces import annealed, descended, evolved, measured, opened, trained
 from .print_settings import Design, read_design
-from .print_tasks import Piece, Report, run_pieces
+from .print_tasks import Piece, Report, Workers
 from .verilog import ROWS, bench, module, rows
 
 DESIGN, RESULT, FRONT, PIECES, CIRCUITS = (
@@ -67,29 +67,34 @@ def work(
     None where it was interrupted; called again it goes on. The result does not depend on
     `processes`.
     """
+    with Workers(folder / PIECES, processes, report, interrupted) as workers:
+        return _work(design, folder, workers.run)
+
+
+def _work(
+    design: Design, folder: Path, run: Callable[[Sequence[Piece]], dict[str, Any] | None]
+) -> dict[str, Any] | None:
     raw, search = dict(design.raw), design.search
-    _, data, topology = opened(raw)
-    design.genes(topology)
+    _, _, topology = opened(raw)
 
-    def run(pieces: Sequence[Piece]) -> dict[str, Any] | None:
-        return run_pieces(folder / PIECES, pieces, processes, report, interrupted)
+    def training(k: int, pull: float = 0.0, begin: Mapping[str, Any] | None = None) -> Piece:
+        name = f"exact/{k}" if begin is None else f"start/{k}/{pull:g}"
+        return Piece(name, trained, {"raw": raw, "k": k, "pull": pull, "begin": begin})
 
-    def training(kind: str, pull: float, k: int) -> Piece:
-        given = {"raw": raw, "kind": kind, "pull": pull, "k": k}
-        return Piece(f"{kind}/{pull:g}/{k}", trained, given)
-
-    kinds = [("exact", 0.0), *(("start", pull) for pull in search.sparsities)]
-    found = run([training(kind, pull, k) for kind, pull in kinds for k in range(search.starts)])
-    if found is None:
+    first = run([training(k) for k in range(search.starts)])
+    if first is None:
         return None
-    best = {
-        (kind, pull): max(
-            (found[f"{kind}/{pull:g}/{k}"] for k in range(search.starts)), key=lambda r: r["train"]
-        )
-        for kind, pull in kinds
-    }
-    exact = best["exact", 0.0]
-    starts = [best["start", pull]["circuit"] for pull in search.sparsities]
+    exact = max(first.values(), key=lambda r: float(r["train"]))
+    second = run(
+        [
+            training(k, pull, first[f"exact/{k}"]["circuit"])
+            for k in range(search.starts)
+            for pull in search.sparsities
+        ]
+    )
+    if second is None:
+        return None
+    starts = [one["circuit"] for one in second.values()]
     worst = min(1 - exact["train"] + search.loss_bound, 1.0)
     given = {"raw": raw, "starts": starts, "worst_loss": worst}
     pieces = [
@@ -127,7 +132,7 @@ def _comparison(design: Design, given: Mapping[str, Any]) -> list[Piece]:
     search = design.search
     if not search.compare:
         return []
-    spent = PASSES_AN_EPOCH * search.epochs * search.starts * len(search.sparsities)
+    spent = PASSES_AN_EPOCH * search.epochs * search.starts * (1 + len(search.sparsities))
     left = search.compare - spent
     if left < search.population:
         raise design.at.bad(

@@ -52,7 +52,7 @@ class SearchTable(Table):
 
     population: Annotated[int, Field(ge=4, le=10**5)] = 300
     generations: Positive = 400
-    changes: Annotated[float, Field(gt=0, le=1000)] = 2.0
+    changes: Annotated[float, Field(gt=0, le=1000)] = 1.0
     """Genes of a child that are changed on average."""
     seeds: Annotated[int, Field(ge=1, le=1000)] = 2
     """How many times evolution runs, each from random numbers of its own."""
@@ -60,8 +60,9 @@ class SearchTable(Table):
     epochs: Count = 150
     """Epochs of each gradient-trained start, and of the exact circuit."""
     starts: Annotated[int, Field(ge=1, le=100)] = 4
-    """Trainings of which the best becomes the exact circuit, and of each kind of start."""
-    sparsities: list[Annotated[float, Field(ge=0, le=10)]] = [0.0, 0.02, 0.05]
+    """Trainings in fixed point, of which the best becomes the exact circuit."""
+    sparsities: list[Annotated[float, Field(ge=0, le=10)]] = [0.0, 0.02, 0.1]
+    """Pulls to zero under which each of them is fine-tuned to powers of two: the starts."""
     loss_bound: Share = 0.1
     """Share of the training rows that a circuit may lose against the exact one."""
     compare: Count = 0

@@ -11,10 +11,10 @@ import os
 import queue
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from .files import read_json, write_json
 
@@ -46,35 +46,66 @@ class Context:
         self.report(self.name, share, what)
 
 
-def run_pieces(
-    folder: Path,
-    pieces: Sequence[Piece],
-    processes: int,
-    report: Report,
-    interrupted: Callable[[], bool],
-) -> dict[str, Any] | None:
-    """Return the result of every piece by its name, or None where it was interrupted.
+class Workers:
+    """Processes that do pieces, begun when first needed; with one, the work is done here."""
 
-    What is done lies in `folder` and is not done again.
-    """
-    done, open_ones = {}, []
-    for piece in pieces:
-        file = _file(folder, piece.name)
-        if file.is_file():
-            done[piece.name] = read_json(file)
-        else:
-            open_ones.append(piece)
-    if processes == 1 or len(open_ones) < 2:
-        for piece in open_ones:
-            result = _run(piece, folder, report, interrupted)
-            if result is None:
-                return None
-            done[piece.name] = result
-    elif not _run_apart(folder, open_ones, min(processes, len(open_ones)), report, interrupted):
-        return None
-    else:
-        done |= {piece.name: read_json(_file(folder, piece.name)) for piece in open_ones}
-    return {piece.name: done[piece.name] for piece in pieces}
+    def __init__(
+        self, folder: Path, processes: int, report: Report, interrupted: Callable[[], bool]
+    ) -> None:
+        self.folder, self.processes = folder, processes
+        self.report, self.interrupted = report, interrupted
+        self._context = multiprocessing.get_context("spawn")
+        self._said: Any = None
+        self._stop: Any = None
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._stop.set()
+            self._pool.shutdown(cancel_futures=True)
+
+    def run(self, pieces: Sequence[Piece]) -> dict[str, Any] | None:
+        """Return the result of every piece by its name, or None where it was interrupted.
+
+        What is done lies in the folder and is not done again.
+        """
+        open_ones = [piece for piece in pieces if not _file(self.folder, piece.name).is_file()]
+        if self.processes == 1 or len(open_ones) < 2:
+            for piece in open_ones:
+                if not _done(piece, self.folder, self.report, self.interrupted):
+                    return None
+        elif not self._run_apart(open_ones):
+            return None
+        return {piece.name: read_json(_file(self.folder, piece.name)) for piece in pieces}
+
+    def _run_apart(self, pieces: Sequence[Piece]) -> bool:
+        if self._pool is None:
+            self._said, self._stop = self._context.Queue(), self._context.Event()
+            self._pool = ProcessPoolExecutor(
+                self.processes, self._context, _begin, (self._said, self._stop)
+            )
+        waiting = {self._pool.submit(_run_here, piece, self.folder) for piece in pieces}
+        whole = True
+        while waiting:
+            finished, waiting = wait(waiting, 0.1, FIRST_COMPLETED)
+            self._pass_on()
+            whole = all([future.result() for future in finished]) and whole
+            if self.interrupted() and not self._stop.is_set():
+                self._stop.set()
+                waiting = {future for future in waiting if not future.cancel()}
+                whole = False
+        self._pass_on()
+        return whole
+
+    def _pass_on(self) -> None:
+        while True:
+            try:
+                self.report(*self._said.get_nowait())
+            except queue.Empty:
+                return
 
 
 def cores() -> int:
@@ -86,15 +117,17 @@ def _file(folder: Path, name: str) -> Path:
     return folder / f"{name.replace('/', '-')}.json"
 
 
-def _run(piece: Piece, folder: Path, report: Report, interrupted: Callable[[], bool]) -> Any:
+def _done(piece: Piece, folder: Path, report: Report, interrupted: Callable[[], bool]) -> bool:
+    """Do a piece and write its result down; return False where it was interrupted."""
     file = _file(folder, piece.name)
     checkpoint = file.with_suffix(".safetensors")
-    result = piece.function(Context(piece.name, checkpoint, report, interrupted), **piece.arguments)
-    if result is not None:
-        write_json(file, result)
-        checkpoint.unlink(missing_ok=True)
-        result = read_json(file)
-    return result
+    context = Context(piece.name, checkpoint, report, interrupted)
+    result = piece.function(context, **piece.arguments)
+    if result is None:
+        return False
+    write_json(file, result)
+    checkpoint.unlink(missing_ok=True)
+    return True
 
 
 _SAID: Any = None
@@ -108,41 +141,4 @@ def _begin(said: Any, stop: Any) -> None:
 
 
 def _run_here(piece: Piece, folder: Path) -> bool:
-    def report(name: str, share: float, what: str) -> None:
-        _SAID.put((name, share, what))
-
-    return _run(piece, folder, report, _STOP.is_set) is not None
-
-
-def _run_apart(
-    folder: Path,
-    pieces: Sequence[Piece],
-    processes: int,
-    report: Report,
-    interrupted: Callable[[], bool],
-) -> bool:
-    context = multiprocessing.get_context("spawn")
-    said, stop = context.Queue(), context.Event()
-    with ProcessPoolExecutor(processes, context, _begin, (said, stop)) as pool:
-        waiting: set[Future[bool]] = {pool.submit(_run_here, p, folder) for p in pieces}
-        whole = True
-        try:
-            while waiting:
-                finished, waiting = wait(waiting, 0.1, FIRST_COMPLETED)
-                while True:
-                    try:
-                        report(*said.get_nowait())
-                    except queue.Empty:
-                        break
-                whole = all([f.result() for f in finished]) and whole
-                if interrupted() and not stop.is_set():
-                    stop.set()
-                    for future in waiting:
-                        future.cancel()
-                    waiting = {f for f in waiting if not f.cancelled()}
-                    whole = False
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return whole
+    return _done(piece, folder, lambda *said: _SAID.put(said), _STOP.is_set)
