@@ -108,8 +108,10 @@ class Evolution:
         return {
             "chromosomes": chromosomes,
             "values": values,
-            "rank": pop.get("rank").astype(np.int64),
-            "crowding": pop.get("crowding").astype(np.float64),
+            "rank": np.array([-1 if r is None else r for r in pop.get("rank")], np.int64),
+            "crowding": np.array(
+                [np.nan if c is None else c for c in pop.get("crowding")], np.float64
+            ),
             "generation": np.array([self.generation], np.int64),
         }
 
@@ -124,9 +126,10 @@ class Evolution:
         pop = Population.new("X", chromosomes.astype(int))
         pop.set("F", values)
         pop.set("G", values[:, :1] - self.task.worst_loss)
-        pop.set("rank", arrays["rank"])
-        pop.set("crowding", arrays["crowding"])
-        for one in pop:
+        for one, rank, crowding in zip(pop, arrays["rank"], arrays["crowding"], strict=True):
+            if rank >= 0:  # those outside the bound have none
+                one.set("rank", int(rank))
+                one.set("crowding", float(crowding))
             one.evaluated.update(("F", "G", "H"))
         self.generation = int(arrays["generation"][0])
         algorithm = self._algorithm

@@ -152,6 +152,34 @@ class Circuit:
             self.bias[unit : unit + n_out],
         )
 
+    def pruned(self) -> Circuit:
+        """Return a circuit that says the same, without the wires on which nothing depends.
+
+        Bits above a unit's largest value go, and all into units that are never above 0 or that no
+        class depends on.
+        """
+        layers = [self.layer(k) for k in range(self.topology.hidden + 1)]
+        reach = np.full(self.topology.sizes[0], 2**self.topology.input_bits - 1)
+        kept = []
+        for k, (weight, mask, bias) in enumerate(layers):
+            bits = np.array([int(r).bit_length() for r in reach])
+            wired = np.where(weight != 0, mask & ((1 << bits) - 1), 0)
+            most = (np.minimum(wired, reach) * weight.clip(0).astype(np.int64)).sum(1) + bias
+            if k < self.topology.hidden:
+                most = (most.clip(0) >> self.topology.shifts[k]).clip(0, self.topology.top)
+            reach = most.clip(0)
+            wired = np.where((reach > 0)[:, None], wired, 0)
+            kept.append((np.where(wired > 0, weight, 0), wired, np.where(reach > 0, bias, 0)))
+        needed = np.ones(self.topology.sizes[-1], bool)
+        for k in range(len(kept) - 1, -1, -1):
+            weight, wired, bias = kept[k]
+            weight, wired = (np.where(needed[:, None], a, 0) for a in (weight, wired))
+            # A unit without wires keeps its bias: it is a constant that may be needed.
+            kept[k] = (weight, wired, np.where(needed, bias, 0))
+            needed = (weight != 0).any(0)
+        parts = (np.concatenate([part[i].ravel() for part in kept]) for i in range(3))
+        return Circuit(self.topology, *parts)
+
     def predict(self, x: Array) -> Array:
         """Return the class (samples,) of inputs x (samples, features).
 

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from .arrays import Array
-from .printed_circuit import Circuit
 from .printed_netlist import Netlist
 from .technology import Technology
 from .words import unknown
@@ -27,7 +26,7 @@ class Bill:
     """None where the technology knows no delay."""
     fits_clock: bool | None
     inputs: int
-    """Inputs of which at least one bit is wired: the others need no sensor and no converter."""
+    """Inputs of which a gate sees at least one bit: the others need no sensor and no converter."""
     converters_m2: float
     converters_W: float
     sensors_W: float
@@ -38,18 +37,6 @@ class Bill:
     def to_json(self) -> dict[str, Any]:
         """Return the bill as plain data."""
         return asdict(self)
-
-
-def wired_bits(circuit: Circuit) -> list[int]:
-    """Return which bits of each input any connection of the first layer wires, as masks."""
-    weight, mask, _ = circuit.layer(0)
-    wired = []
-    for i in range(weight.shape[1]):
-        used = 0
-        for w, m in zip(weight[:, i].tolist(), mask[:, i].tolist(), strict=True):
-            used |= m if w else 0
-        wired.append(used)
-    return wired
 
 
 def converter(technology: Technology, mask: int, kind: Converter) -> tuple[float, float]:
@@ -84,7 +71,6 @@ def converter(technology: Technology, mask: int, kind: Converter) -> tuple[float
 
 
 def bill(
-    circuit: Circuit,
     netlist: Netlist,
     x: Array,
     technology: Technology,
@@ -97,7 +83,7 @@ def bill(
     `sensor_W` is drawn by each sensor that is wired; `battery_W` is what the battery gives, by
     default that of the technology's file.
     """
-    masks = [m for m in wired_bits(circuit) if m]
+    masks = [m for m in netlist.wired() if m]
     adcs = [converter(technology, m, kind) for m in masks]
     limit_W = technology.parameter("battery") if battery_W is None else battery_W
     static_W, dynamic_W = netlist.static_W(technology), netlist.dynamic_W(technology, x)

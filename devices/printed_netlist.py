@@ -46,6 +46,16 @@ class Netlist:
         """Whether the circuit says one class whatever it sees."""
         return bool((self.result < 2).all())
 
+    def wired(self) -> list[int]:
+        """Return which bits of each input any gate or the class depends on, as masks."""
+        used = np.zeros(self.nets, bool)
+        for pins in (self.first, self.second, self.result):
+            used[pins] = True
+        bits = self.topology.input_bits
+        places = 1 << np.arange(bits)
+        inputs_ = used[2 : 2 + bits * self.topology.sizes[0]].reshape(-1, bits)
+        return [int(mask) for mask in inputs_ @ places]
+
     def cells(self) -> dict[str, int]:
         """Return how many there are of each cell."""
         counts = np.bincount(self.kind, minlength=len(CELLS))

@@ -123,7 +123,7 @@ def front_figure(report: Report, part: str, log: bool) -> Figure:
             460,
             {
                 "xaxis": axis_of("area in cm²" + (", logarithmic" if log else ""), more),
-                "yaxis": axis_of(f"{part} accuracy", {"tickformat": ".0%", "nticks": 8}),
+                "yaxis": axis_of(f"{part} accuracy", {"tickformat": ".1%", "nticks": 8}),
                 "hovermode": "closest",
                 "showlegend": True,
             },

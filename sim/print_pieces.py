@@ -233,8 +233,7 @@ def measured(context: Context, raw: Mapping[str, Any], plain: Mapping[str, Any],
             "cells": netlist.cells(),
             "mismatches": int((netlist.predict(data.x_test) != circuit.predict(data.x_test)).sum()),
             **bill(
-                circuit, netlist, data.x_test, technology,
-                cost.converter, cost.sensor_W, cost.battery_W,
+                netlist, data.x_test, technology, cost.converter, cost.sensor_W, cost.battery_W
             ).to_json(),
         }  # fmt: skip
         if design.faults.copies:

@@ -110,7 +110,7 @@ def _work(
     chromosomes = np.concatenate([np.array(compared[n]["chromosomes"]) for n in names])
     values = np.concatenate([fronts[n] for n in names])
     chosen = _picked(values, 1 - exact["train"], design.cost.circuits)
-    circuits = [genes.circuit(chromosomes[k].astype(np.int16)) for k in chosen]
+    circuits = [genes.circuit(chromosomes[k].astype(np.int16)).pruned() for k in chosen]
     mapped = run(
         [
             Piece("measure/exact", measured, {"raw": raw, "plain": exact["circuit"], "k": -1}),

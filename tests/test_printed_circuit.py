@@ -134,6 +134,22 @@ def test_what_nothing_depends_on_costs_nothing():
     assert adders(shut).tolist() == [0, 0, 0]
 
 
+@pytest.mark.parametrize("sizes", TOPOLOGIES, ids=str)
+def test_a_pruned_circuit_says_the_same_with_fewer_wires(sizes):
+    from hwloop.algorithms.genes import adders
+
+    t, weight, mask, bias = population(sizes)
+    x = np.random.default_rng(2).integers(0, 16, (300, sizes[0]))
+    fewer = 0
+    for k in range(len(weight)):
+        circuit = Circuit(t, weight[k], mask[k], bias[k])
+        pruned = circuit.pruned()
+        np.testing.assert_array_equal(circuit.scores(x), pruned.scores(x))
+        np.testing.assert_array_equal(adders(pruned), adders(circuit))
+        fewer += np.count_nonzero(circuit.weight) - np.count_nonzero(pruned.weight)
+    assert fewer > 0
+
+
 def test_a_circuit_survives_json():
     t, weight, mask, bias = population((4, 3, 3))
     circuit = Circuit(t, weight[0], mask[0], bias[0])

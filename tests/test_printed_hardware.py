@@ -12,7 +12,7 @@ from hwloop.algorithms.printed_gradient import Gradient, train
 from hwloop.devices import Printed, Seed, Unable
 from hwloop.devices.kernels.netlist import gates, gates_reference
 from hwloop.devices.printed_circuit import Circuit, Topology
-from hwloop.devices.printed_cost import bill, converter, wired_bits
+from hwloop.devices.printed_cost import bill, converter
 from hwloop.devices.printed_netlist import CELLS, netlist_from_json
 from hwloop.devices.technology import load
 from hwloop.sim import eda
@@ -126,6 +126,7 @@ def hand_made():
 
 def test_a_netlist_by_hand():
     netlist = hand_made()
+    assert netlist.wired() == [1, 1]
     x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
     assert netlist.predict(x).tolist() == [1 + 2, 1 + 2, 1, 2]
     rise = {c: TECHNOLOGY.parameter(f"rise_{c}") for c in CELLS}
@@ -206,17 +207,14 @@ def test_a_full_flash_converter_is_the_published_figure():
 @needs_yosys
 def test_a_bill_adds_up_and_knows_its_battery():
     circuit, x = random_circuit((4, 3, 3), 0)
-    masks = wired_bits(circuit)
-    weight, mask, _ = circuit.layer(0)
-    assert masks == [int(np.bitwise_or.reduce(np.where(weight[:, i] != 0, mask[:, i], 0)))
-                     for i in range(4)]  # fmt: skip
     netlist = map_to_cells(circuit, TECHNOLOGY)
-    one = bill(circuit, netlist, x, TECHNOLOGY, "flash", sensor_W=1e-3)
+    masks = netlist.wired()
+    one = bill(netlist, x, TECHNOLOGY, "flash", sensor_W=1e-3)
     parts = one.static_W + one.dynamic_W + one.converters_W + one.sensors_W
     assert one.total_W == pytest.approx(parts)
     assert one.sensors_W == pytest.approx(1e-3 * sum(m > 0 for m in masks))
     assert one.fits_battery == (one.total_W <= 0.030)
-    assert not bill(circuit, netlist, x, TECHNOLOGY, battery_W=1e-6).fits_battery
+    assert not bill(netlist, x, TECHNOLOGY, battery_W=1e-6).fits_battery
     # Printed power is standing power: 3 mW a cm2, as the literature's circuits have 3.2 to 4.2.
     assert 2.3 < 1e3 * one.static_W / (1e4 * one.area_m2) < 4.2
     assert one.dynamic_W < 0.1 * one.static_W

@@ -186,10 +186,12 @@ def test_a_seeded_population_beats_a_random_one(iris, genes, start):
     assert seeded > random
 
 
-def test_evolution_resumes_bit_for_bit(task, start):
+@pytest.mark.parametrize("after", [1, 9])
+def test_evolution_resumes_bit_for_bit(after, iris, genes, start):
+    task = Task(genes, iris.x_train, iris.y_train, PRICES, 0.05)  # at first few keep the bound
     whole = run(task, [start], 20)
     first = Evolution(Genetic(60, 20), task, Seed(0), [start])
-    for _ in range(9):
+    for _ in range(after):
         first.step()
     state = {k: v.copy() for k, v in first.state().items()}
     second = Evolution(Genetic(60, 20), task, Seed(0), [start])
