@@ -72,7 +72,7 @@ def judged(circuit: Circuit, data: Words, technology: Technology) -> dict[str, A
         "train": circuit.accuracy(data.x_train, data.y_train),
         "test": circuit.accuracy(data.x_test, data.y_test),
         "adders": count.tolist(),
-        "estimate_m2": float(count @ np.array(prices(technology))),
+        "estimate_m2": float(count[:3] @ np.array(prices(technology))),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -263,3 +264,19 @@ def test_published_points_have_sources_and_known_sets():
     areas = [p.area_cm2 for p in published("cardiotocography")]
     assert areas == sorted(areas, reverse=True)
     assert np.isclose(areas[0], 33.4)
+
+
+ROOT = Path(cli.__file__).parents[1]
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "examples" / "printed").glob("*.toml")), ids=str)
+def test_the_designs_in_examples_are_read(file):
+    design = read_design(file, ["cost.map=false", "cost.simulate=false"])
+    assert published(design.data.set)
+
+
+def test_the_design_in_the_document_is_one(tmp_path):
+    [text] = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "printed.md").read_text(), re.DOTALL)
+    design = design_of(tmp_path, text, "cost.map=false", "cost.simulate=false")
+    assert design.circuit.hidden == [5]
+    assert design.cost.battery_W == 0.03

@@ -100,7 +100,7 @@ def test_kernels_are_their_references(sizes, powers):
 def test_the_count_of_adders_is_its_reference(sizes, powers):
     t, weight, mask, bias = population(sizes, powers=powers)
     size, shift = packed(t)
-    one, other = (np.empty((len(weight), 3), np.int32) for _ in range(2))
+    one, other = (np.empty((len(weight), 4), np.int32) for _ in range(2))
     count_adders(size, weight, mask, bias, shift, t.top, 15, one)
     count_adders_reference(size, weight, mask, bias, shift, t.top, 15, other)
     np.testing.assert_array_equal(one, other)
@@ -113,12 +113,12 @@ def test_adders_counted_by_hand():
     leaves one, two carries: 6 in column 2, two adders, two left; 6 in column 3, the same; 2 in
     column 4. Full adders: 1 + 2 + 2 + 2; columns of two: 0, 2, 3, 4.
     """
-    count = np.empty((1, 3), np.int32)
+    count = np.empty((1, 4), np.int32)
     weight, mask = np.zeros((1, 8), np.int32), np.full((1, 8), 15, np.int32)
     weight[0, :4] = 1
     args = (np.array([4, 2], np.int32), weight, mask, np.zeros((1, 2), np.int32))
     count_adders(*args, np.empty(0, np.int32), 255, 15, count)
-    assert count[0].tolist() == [7, 4, 0]
+    assert count[0].tolist() == [7, 4, 0, 16]
 
 
 def test_what_nothing_depends_on_costs_nothing():
@@ -131,7 +131,7 @@ def test_what_nothing_depends_on_costs_nothing():
                                       mask), np.zeros(4))  # fmt: skip
     assert adders(cut)[0] < adders(both)[0]
     shut = Circuit(t, -weight, mask, np.zeros(4))
-    assert adders(shut).tolist() == [0, 0, 0]
+    assert adders(shut).tolist() == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("sizes", TOPOLOGIES, ids=str)

@@ -108,7 +108,7 @@ def test_the_count_of_adders_is_near_the_mapped_area():
         circuit = train(settings, data.x_train, data.y_train, topology, Seed(0))
         area_m2 = map_to_cells(circuit, TECHNOLOGY).area_m2(TECHNOLOGY)
         assert area_m2 > 5e-5
-        errors.append(abs(adders(circuit) @ price / area_m2 - 1))
+        errors.append(abs(adders(circuit)[:3] @ price / area_m2 - 1))
     assert np.mean(errors) < 0.3
 
 

@@ -15,10 +15,10 @@ from numba import njit
 Ints = npt.NDArray[np.int32]
 Counts = npt.NDArray[np.int32]
 
-FULL, RIPPLE, SUBTRACT = range(3)
+FULL, RIPPLE, SUBTRACT, WIRED = range(4)
 """Columns of a count: full adders; columns that two bits are left in; bits of the subtractions
-P - N."""
-KINDS = 3
+P - N; bits that are wired into a tree."""
+KINDS = 4
 COLUMNS = 40
 
 
@@ -36,7 +36,7 @@ def count_adders(
     sizes: Ints, weight: Ints, mask: Ints, bias: Ints, shift: Ints, top: int, first: int,
     count: Counts,
 ) -> None:  # fmt: skip
-    """Set count (circuits, 3) to the adders of every circuit.
+    """Set count (circuits, 4) to the adders of every circuit.
 
     weight, mask (circuits, weights); bias (circuits, units); shift (hidden layers,) and `top` as
     in `count_correct`; `first` is the largest input.
@@ -73,6 +73,7 @@ def count_adders(
                             if v >> e & 1:
                                 for bit in range(_length(wired)):
                                     column[bit + e] += wired >> bit & 1
+                                    cost[unit, WIRED] += wired >> bit & 1
                     for bit in range(_length(constant)):
                         column[bit] += constant >> bit & 1
                     for c in range(COLUMNS - 1):
@@ -145,6 +146,7 @@ def count_adders_reference(
                     ]
                     words = [x for x, _ in summands] + [constant]
                     sides.append(sum(y for _, y in summands) + constant)
+                    found[WIRED] += sum(x.bit_count() for x, _ in summands)
                     heights = [sum(x >> c & 1 for x in words) for c in range(COLUMNS)]
                     for c in range(COLUMNS - 1):
                         while heights[c] >= 3:
