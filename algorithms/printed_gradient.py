@@ -64,7 +64,7 @@ class Gradient:
         """Return the circuit's whole-number weights of real ones in -1 .. 1."""
         full = latent * self.scale
         if self.weights == "fixed":
-            return np.clip(np.rint(full), 1 - self.scale, self.scale - 1)
+            return np.asarray(np.rint(full).clip(1 - self.scale, self.scale - 1))
         size = abs(full)
         exponent = np.clip(np.rint(np.log2(np.maximum(size, 1e-9))), 0, self.weight_bits - 1)
         return np.asarray(np.where(size < 0.5, 0.0, np.sign(full) * 2.0**exponent))

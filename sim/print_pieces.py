@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -34,8 +35,6 @@ PULLS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
 
 @lru_cache(maxsize=4)
 def _loaded(key: str) -> tuple[Design, Words, Topology]:
-    import json
-
     design = parse_design(json.loads(key))
     data = design.words()
     return design, data, design.topology(data)
@@ -43,8 +42,6 @@ def _loaded(key: str) -> tuple[Design, Words, Topology]:
 
 def opened(raw: Mapping[str, Any]) -> tuple[Design, Words, Topology]:
     """Return the design that plain data describe, its data and its topology; kept in memory."""
-    import json
-
     return _loaded(json.dumps(raw, sort_keys=True))
 
 

@@ -17,7 +17,7 @@ from ..algorithms.genetic import hypervolume, pareto
 from ..algorithms.printed_gradient import PASSES_AN_EPOCH
 from ..devices.printed_circuit import circuit_from_json
 from ..devices.technology import load as load_technology
-from .files import write, write_json
+from .files import read_json, write, write_json
 from .places import BadInput
 from .print_pieces import annealed, descended, evolved, measured, opened, trained
 from .print_settings import Design, read_design
@@ -67,6 +67,13 @@ def work(
     None where it was interrupted; called again it goes on. The result does not depend on
     `processes`.
     """
+    begun = folder / PIECES / "design.json"
+    if begun.is_file() and read_json(begun) != design.digest:
+        raise BadInput(
+            f"{folder / DESIGN} is not the design that {folder} was begun with: design anew, with "
+            "another --out"
+        )
+    write_json(begun, design.digest)
     with Workers(folder / PIECES, processes, report, interrupted) as workers:
         return _work(design, folder, workers.run)
 

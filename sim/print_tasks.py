@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from .files import read_json, write_json
+from .threads import sharing
 
 Report = Callable[[str, float, str], None]
 """Takes a piece's name, the share that is done, and what there is to say."""
@@ -122,7 +123,8 @@ def _done(piece: Piece, folder: Path, report: Report, interrupted: Callable[[], 
     file = _file(folder, piece.name)
     checkpoint = file.with_suffix(".safetensors")
     context = Context(piece.name, checkpoint, report, interrupted)
-    result = piece.function(context, **piece.arguments)
+    with sharing(1):  # the last bits of a product depend on how many threads share it
+        result = piece.function(context, **piece.arguments)
     if result is None:
         return False
     write_json(file, result)

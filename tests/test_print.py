@@ -247,6 +247,16 @@ def test_a_program_that_is_absent_is_named_before_anything_runs(
     assert not design_of(tmp_path, SMALL + BARE).cost.map
 
 
+def test_a_folder_holds_one_design(tmp_path):
+    design = design_of(tmp_path, SMALL + BARE)
+    folder = new_design_folder(design, tmp_path / "out")
+    assert done(design, folder, interrupted=lambda: True) is None
+    text = (folder / DESIGN).read_text()
+    (folder / DESIGN).write_text(text.replace("generations = 12", "generations = 13"))
+    with pytest.raises(BadInput, match="is not the design that .* was begun with"):
+        done(open_design(folder), folder)
+
+
 def test_a_comparison_that_is_too_short_is_refused(tmp_path):
     design = design_of(tmp_path, SMALL + BARE, "search.compare=100")
     with pytest.raises(BadInput, match="compare takes more evaluations than the 108"):
