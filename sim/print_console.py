@@ -41,7 +41,6 @@ def progress(console: Console) -> Iterator[Callable[[str, float, str], None]]:
     bar = Progress(
         TextColumn("{task.fields[piece]}", markup=False),
         BarColumn(bar_width=30),
-        TextColumn("{task.percentage:>3.0f} %"),
         TextColumn("{task.fields[what]}", markup=False),
         console=console,
     )
@@ -55,7 +54,7 @@ def progress(console: Console) -> Iterator[Callable[[str, float, str], None]]:
             tasks[group] = bar.add_task("", piece=group, total=1.0 if group == name else None,
                                         what=what)  # fmt: skip
         if group == name:
-            bar.update(tasks[group], completed=share, what=what)
+            bar.update(tasks[group], completed=share, what=f"{share:>4.0%}  {what}")
         elif share >= 1:
             done = bar.tasks[tasks[group]].completed + 1
             bar.update(tasks[group], completed=done, what=f"{done:.0f} done")

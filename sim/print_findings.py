@@ -21,7 +21,11 @@ def sentences(report: Report) -> list[str]:
         f"{percent(exact['test'])} of the test rows right and takes {cm2(area_of(exact))}"
         + (f" and {si(whole, 'W')}." if whole is not None else " by the count of its adders.")
     ]
+    told: set[int] = set()
     for gain in report["gains"]:
+        if gain["circuit"] in told:
+            continue
+        told.add(gain["circuit"])
         one = front[gain["circuit"]]
         power_W = power_of(one)
         sentence = (

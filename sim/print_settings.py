@@ -169,7 +169,7 @@ def read_design(path: Path | None, settings: Sequence[str] = ()) -> Design:
 
     Raises BadInput, with the place in the file, for whatever is wrong in it.
     """
-    where, text = "the embedded design", 'name = "seeds"\n'
+    where, text = "the embedded design", ""
     if path is not None:
         where = str(path)
         try:
@@ -181,9 +181,12 @@ def read_design(path: Path | None, settings: Sequence[str] = ()) -> Design:
         raw = tomllib.loads(text)
     except (ValueError, RecursionError) as wrong:
         raise BadInput(f"{where} is not TOML: {wrong}") from wrong
-    raw.setdefault("name", "seeds" if path is None else path.stem)
     raw = anchored(raw, Path.cwd() if path is None else path.parent)
     settled = apply(raw, settings)
+    if "name" not in raw:
+        table = raw.get("data")
+        known = table.get("set", "seeds") if isinstance(table, dict) else "seeds"
+        raw["name"] = str(known) if path is None else path.stem
     return parse_design(raw, Source(where, text, settled))
 
 

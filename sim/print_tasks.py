@@ -134,13 +134,19 @@ def _done(piece: Piece, folder: Path, report: Report, interrupted: Callable[[], 
 
 _SAID: Any = None
 _STOP: Any = None
+_PARENT = 0
 
 
 def _begin(said: Any, stop: Any) -> None:
-    global _SAID, _STOP
-    _SAID, _STOP = said, stop
+    global _SAID, _STOP, _PARENT
+    _SAID, _STOP, _PARENT = said, stop, os.getppid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _run_here(piece: Piece, folder: Path) -> bool:
-    return _done(piece, folder, lambda *said: _SAID.put(said), _STOP.is_set)
+    return _done(piece, folder, lambda *said: _SAID.put(said), _stopped)
+
+
+def _stopped() -> bool:
+    """Whether the work is interrupted, or whoever asked for it is gone."""
+    return bool(_STOP.is_set()) or os.getppid() != _PARENT
