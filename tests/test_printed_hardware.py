@@ -16,6 +16,7 @@ from hwloop.devices.printed_cost import bill, converter
 from hwloop.devices.printed_netlist import CELLS, netlist_from_json
 from hwloop.devices.technology import load
 from hwloop.sim import eda
+from hwloop.sim.datasets import KNOWN, data_directory
 from hwloop.sim.eda import Absent, liberty, map_to_cells, simulate
 from hwloop.sim.printed_data import words
 from hwloop.sim.verilog import _summand, module
@@ -300,3 +301,26 @@ def test_it_counts_the_adders_it_has():
     fixed.multiply(np.ones((3, 5)))
     [(_, more)] = [s for s in fixed.ledger.steps.items() if s[0].ops[0].verb == "MULTIPLY"]
     assert more.work[0][0] > tally.work[0][0]
+
+
+SETS = {
+    "breast_cancer_wisconsin": 3, "cardiotocography": 3, "pendigits": 5, "winequality_red": 2,
+    "winequality_white": 4, "seeds": 3, "vertebral_2c": 3, "vertebral_3c": 3,
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@needs_iverilog
+@pytest.mark.parametrize("name", sorted(SETS))
+def test_verilog_agrees_on_every_row_of_a_set(name):
+    if any(not (data_directory() / file).is_file() for file in KNOWN[name].files):
+        pytest.skip(f"{name} is not in HWLOOP_DATA_DIR")
+    data = words(name)
+    topology = Topology((data.features, SETS[name], len(data.classes)))
+    x = np.concatenate([data.x_train, data.x_test])
+    for weights in ("fixed", "power_of_two"):
+        settings = Gradient(epochs=5, weights=weights)
+        circuit = train(settings, data.x_train, data.y_train, topology, Seed(0))
+        np.testing.assert_array_equal(circuit.scores(x).argmax(1), circuit.predict(x))
+        assert simulate(circuit, x) == 0
+        assert simulate(circuit.pruned(), x) == 0
