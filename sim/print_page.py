@@ -10,7 +10,7 @@ import tomli_w
 from ..devices.printed_circuit import circuit_from_json
 from .markup import Html, data, details, el, pairs, table
 from .page import _chapter, _own, _policy
-from .page_figures import _figure, _switch
+from .page_figures import figure, switch
 from .plots import COLOURS, Figure, Views, axis_of, label, layout
 from .print_drawing import drawing
 from .print_findings import sentences
@@ -168,11 +168,11 @@ def _front(report: Report) -> list[Html]:
         "training rows; the test rows had no say in it."
     )
     switches = [
-        _switch("front", "Accuracy on", [("test", "test rows"), ("train", "training rows")]),
-        _switch("front", "Area", [("log", "logarithmic"), ("linear", "linear")]),
+        switch("front", "Accuracy on", [("test", "test rows"), ("train", "training rows")]),
+        switch("front", "Area", [("log", "logarithmic"), ("linear", "linear")]),
     ]
     alt = "Plot of accuracy against area of the circuits found; its numbers are in the table below."
-    return [_figure("front", caption, alt, switches)]
+    return [figure("front", caption, alt, switches)]
 
 
 def _circuits(report: Report) -> list[Html]:
