@@ -34,7 +34,7 @@ def print_design(
                      "result does not depend on it."),
     ] = 0,
 ) -> None:  # fmt: skip
-    """Design printed classifiers: a front of circuits with area, power and Verilog.
+    """Design printed classifiers, down to Verilog.
 
     Ctrl-C leaves a folder that can be resumed.
     """
