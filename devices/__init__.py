@@ -10,6 +10,7 @@ from .ideal import Ideal
 from .ledger import Count, Ledger, Op, Step
 from .matrix_engine import MatrixEngine
 from .opu import OPU
+from .printed import Printed
 from .pulsed_crossbar import PulsedCrossbar
 from .random_crossbar import RandomCrossbar
 from .reprogrammed import Reprogrammed
@@ -24,6 +25,7 @@ CATALOGUE: dict[str, type[Device]] = {
     "ideal": Ideal,
     "matrix_engine": MatrixEngine,
     "opu": OPU,
+    "printed": Printed,
     "pulsed_crossbar": PulsedCrossbar,
     "random_crossbar": RandomCrossbar,
     "reprogrammed": Reprogrammed,
@@ -43,6 +45,7 @@ __all__ = [
     "OPU",
     "Op",
     "OpticalFeatures",
+    "Printed",
     "PulsedCrossbar",
     "RandomCrossbar",
     "Reprogrammed",

@@ -13,6 +13,7 @@ import typer
 from .. import __version__
 from . import cli_deploy, sweep_cli
 from .cli_fabric import FabricName, StepKind, place, show, told
+from .print_cli import print_design
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -218,6 +219,7 @@ def algorithms() -> None:
 
 
 app.command("deploy")(cli_deploy.command)
+app.command("print")(print_design)
 
 
 def _console() -> Console:
