@@ -16,8 +16,8 @@ import numpy as np
 from ..devices import Can, Count, Crossbar, Device, Ledger, Seed
 from ..devices.arrays import Array
 from ..devices.crossbar_cost import cost_of
+from ..devices.engine_cost import gemm_cost
 from ..devices.host import Host
-from ..devices.matrix_engine import gemm_cost
 from ..devices.seeds import Draw
 from ..devices.technology import load
 from .demand import Demand

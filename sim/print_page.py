@@ -9,7 +9,7 @@ import tomli_w
 
 from ..devices.printed_circuit import circuit_from_json
 from .markup import Html, data, details, el, pairs, table
-from .page import _chapter, _own, _policy
+from .page import _own, _policy, chapter
 from .page_figures import figure, switch
 from .plots import COLOURS, Figure, Views, axis_of, label, layout
 from .print_drawing import drawing
@@ -57,7 +57,7 @@ def render(report: Report) -> str:
         None,
         el("a", {"class": "skip", "href": "#findings"}, "Skip to the findings"),
         header,
-        el("main", None, *[_chapter(*chapter) for chapter in chapters]),
+        el("main", None, *[chapter(key, title, inside) for key, title, inside in chapters]),
         footer,
         data("plots", {"front": _views(report)}),
         *[Html(f"<script>{script}</script>") for script in scripts],
