@@ -9,7 +9,7 @@ import tomli_w
 
 from ..devices.printed_circuit import circuit_from_json
 from .markup import Html, data, details, el, pairs, table
-from .page import _own, _policy, chapter
+from .page import chapter, document
 from .page_figures import figure, switch
 from .plots import COLOURS, Figure, Views, axis_of, label, layout
 from .print_drawing import drawing
@@ -25,7 +25,6 @@ def render(report: Report) -> str:
     """Return the page of a design's report, self-contained: all texts are escaped."""
     from plotly.offline import get_plotlyjs
 
-    scripts = [get_plotlyjs(), _own("page.js")]
     chapters = [
         ("findings", "Findings", [el("ul", None, *[el("li", None, s) for s in sentences(report)])]),
         ("front", "The front", _front(report)),
@@ -52,28 +51,16 @@ def render(report: Report) -> str:
         el("p", None, f"hwloop {report['hwloop']} · seed {report['seed']} · {report['digest']}"),
         el("noscript", None, el("p", None, "The plot needs JavaScript; all tables do without.")),
     )
-    body = el(
-        "body",
-        None,
+    body = [
         el("a", {"class": "skip", "href": "#findings"}, "Skip to the findings"),
         header,
-        el("main", None, *[chapter(key, title, inside) for key, title, inside in chapters]),
+        el("main", None, *[chapter(*one) for one in chapters]),
         footer,
         data("plots", {"front": _views(report)}),
-        *[Html(f"<script>{script}</script>") for script in scripts],
+    ]
+    return document(
+        report["name"], report["hwloop"], body, ("page.css",), ("page.js",), [get_plotlyjs()]
     )
-    head = el(
-        "head",
-        None,
-        el("meta", {"charset": "utf-8"}),
-        el("meta", {"http-equiv": "Content-Security-Policy", "content": _policy(scripts)}),
-        el("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
-        el("meta", {"name": "generator", "content": f"hwloop {report['hwloop']}"}),
-        el("title", None, f"{report['name']} · hwloop"),
-        el("link", {"rel": "icon", "href": "data:,"}),
-        Html(f"<style>{_own('page.css')}</style>"),
-    )
-    return f"<!DOCTYPE html>\n{el('html', {'lang': 'en'}, head, body)}\n"
 
 
 def _named(report: Report) -> list[tuple[str, Mapping[str, Any]]]:
