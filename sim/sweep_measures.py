@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from ..devices.ledger import Ledger
+from ..devices.ledger import Ledger, Step
 from ..devices.release import Release
+from .fabric_time import fabric_bill, time_fabric
 from .pricing import area_m2, bill, part_of, technologies, total_J
 from .privacy import statements
-from .timing import replay_all, total_s
+from .tables_fabric import FabricTable
+from .timing import replay_all
 from .units import count, epsilon, number, percent, si
 
 
@@ -69,15 +71,24 @@ def measure(name: str) -> Measure:
     return Measure(name, f"{found.title}, {arm}", found.unit, found.higher)
 
 
-def read(result: Mapping[str, Any], ledger: Ledger, delta: float) -> dict[str, float | None]:
+def read(
+    result: Mapping[str, Any], ledger: Ledger, delta: float, fabric: FabricTable
+) -> dict[str, float | None]:
     """Return the measures of one arm from its result and ledger, at the ledger's technologies.
+
+    Its steps are timed on the fabric, where that names one.
 
     None where the run has no such number, infinity where nothing is promised. Raises ValueError
     where a technology lacks a price.
     """
     chosen = technologies(ledger)
-    timelines = replay_all(ledger, chosen)
-    rows = bill(ledger, chosen, {step: line.makespan_s for step, line in timelines.items()})
+    seconds = {step: line.makespan_s for step, line in replay_all(ledger, chosen).items()}
+    rows = bill(ledger, chosen, seconds)
+    if fabric.use:
+        timed = time_fabric(ledger, chosen, fabric)
+        kinds = {step.kind for step in timed.steps}
+        rows = [r for r in rows if r.kind not in kinds] + fabric_bill(timed, ledger, chosen)
+        seconds = {**seconds, **timed.seconds}
     evaluated = ledger.samples("evaluate")
     areas = [area for area in area_m2(ledger, chosen).values() if area is not None]
     losses = [row["loss"] for row in result["curve"] if row["loss"] is not None]
@@ -86,14 +97,19 @@ def read(result: Mapping[str, Any], ledger: Ledger, delta: float) -> dict[str, f
         "validation_accuracy": result["accuracy"].get("validation"),
         "chip_accuracy": _on_chips(result),
         "energy_J": total_J(rows, "train"),
-        "latency_s": total_s(ledger, timelines, "train"),
+        "latency_s": _total_s(ledger, seconds, "train"),
         "inference_J": total_J(rows, "evaluate") / evaluated if evaluated else None,
-        "inference_s": total_s(ledger, timelines, "evaluate") / evaluated if evaluated else None,
+        "inference_s": _total_s(ledger, seconds, "evaluate") / evaluated if evaluated else None,
         "area_m2": math.fsum(areas) if areas else None,
         "epsilon": promised(frozenset(ledger.releases().items()), delta),
         "loss": losses[-1] if losses else None,
         "epochs": result["epochs"],
     }
+
+
+def _total_s(ledger: Ledger, seconds: Mapping[Step, float], kind: str) -> float:
+    """Return the time of all steps of a kind, one after another."""
+    return sum(t.times * seconds[s] for s, t in ledger.steps.items() if s.kind == kind)
 
 
 def _on_chips(result: Mapping[str, Any]) -> float | None:

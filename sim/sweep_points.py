@@ -24,7 +24,7 @@ from .places import Path, Source, shown
 from .sweep_axes import TECHNOLOGY, dotted
 from .tables import HostTable
 
-READ_LATER = ("host",)
+READ_LATER = ("host", "fabric")
 """Tables that no training looks at: what they say is needed to read the run."""
 
 

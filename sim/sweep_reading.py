@@ -43,9 +43,9 @@ def row_of(point: Point, training: Training) -> dict[str, Any]:
         ledger = relabelled(training.ledgers[name], training.served[name], trained, wanted)
         start = "" if name == MAIN else f"{name}."
         try:
-            of_arm = read(result, ledger, wanted.privacy.delta)
+            of_arm = read(result, ledger, wanted.privacy.delta, wanted.fabric)
             bare, open_areas = unmetered(ledger), unmeasured(ledger)
-        except ValueError as wrong:
+        except (ValueError, ImportError) as wrong:
             raise BadInput(f"{point.where}: {name}: {wrong}") from wrong
         found.update({f"{start}{key}": value for key, value in of_arm.items()})
         if bare:

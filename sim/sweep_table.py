@@ -60,8 +60,9 @@ def sentences(results: Results) -> list[str]:
     saved = rows - results.trainings
     if saved:
         found.append(
-            f"{rows:,} points took {results.trainings:,} trainings: {saved:,} were saved, because "
-            "they differ in nothing that a training depends on, only in prices or parts"
+            f"{rows:,} points took {results.trainings:,} "
+            f"training{'s' if results.trainings > 1 else ''}: {saved:,} were saved, because they "
+            "differ in nothing that a training depends on, only in prices, parts or fabric"
         )
     there = rows + len(results.gone)
     if there < results.total and not results.search:

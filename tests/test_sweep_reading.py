@@ -229,3 +229,22 @@ def test_what_a_network_reaches_on_chips_is_a_measure():
     last = list(found.values())[-1][-1]
     mean = np.mean([accuracy for chip in last for accuracy in chip])
     assert row_of(one, training)["measures"]["chip_accuracy"] == pytest.approx(mean)
+
+
+def test_fabrics_are_read_again_too():
+    base = {
+        "name": "small",
+        "data": {"set": "iris"},
+        "network": {"hidden": [6]},
+        "train": {"epochs": 1},
+        "algorithm": {"rule": "backprop"},
+        "optimizer": {"momentum": 0.5},
+        "weight": {"device": "crossbar"},
+        "host": {"technology": "isaac_digital"},
+    }
+    one = point(base, {}, "")
+    other = point(base, {("fabric", "use"): "chip64", ("fabric", "strategy"): "balanced"}, "")
+    assert one.training == other.training
+    read, own = row_of(other, trained(one)), row_of(other, trained(other))
+    assert read == own
+    assert read["measures"]["latency_s"] != row_of(one, trained(one))["measures"]["latency_s"]
