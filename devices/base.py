@@ -82,6 +82,9 @@ class Device(abc.ABC):
     digital: ClassVar[bool] = False
     """True where the matrix is held as numbers: what is read is what was written."""
 
+    written_once: ClassVar[bool] = False
+    """True where a second `program` is refused."""
+
     def __init_subclass__(cls) -> None:
         cls.can = Can.MULTIPLY
         for ability, hook in _HOOKS.items():

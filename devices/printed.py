@@ -35,6 +35,7 @@ class Printed(Device):
     """Chance of a printed wire to be stuck at 0 or at 1, each half of it."""
 
     usual_technology = "egfet_1v0"
+    written_once = True
     is_tile = True
 
     def __post_init__(self) -> None:

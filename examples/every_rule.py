@@ -50,7 +50,7 @@ from hwloop.sim.threads import sharing
 ENGINE = "nvidia_a100_fp32"
 MIDDLE = (0.1, 0.3, 1.0, 3.0)
 LOW = (0.01, 0.03, 0.1, 0.3)
-TINY = (0.001, 0.003, 0.01, 0.03)
+TINY = (0.0005, 0.001, 0.002, 0.004)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ ENTRIES = {
     "forward-forward": Entry(ForwardForward, (0.3, 1.0, 3.0, 10.0), {}, "relu"),
     "scalable forward-forward": Entry(ScalableForwardForward, LOW),
     "synthetic gradients": Entry(SyntheticGradient, LOW, {"synthesis": 0.1}),
-    "activity forward gradient": Entry(ActivityGradient, TINY),
+    "activity forward gradient": Entry(ActivityGradient, LOW),
     "likelihood ratio": Entry(LikelihoodRatio, LOW),
     "weight forward gradient": Entry(ForwardGradient, TINY),
     "zeroth order (SPSA)": Entry(ZerothOrder, TINY),

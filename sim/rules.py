@@ -52,10 +52,16 @@ def pairs() -> Table:
     """Return a table of which device can hold which matrices of which rule."""
     table = catalogue_table("What runs where", "rule", *CATALOGUE)
     for name, cls in RULES.items():
-        needs = _needs(_made(cls))
+        algorithm = _made(cls)
+        needs, calls = _needs(algorithm), algorithm.calls(DEPTHS[0])
         cells = []
         for device in CATALOGUE.values():
-            able = (role[0].upper() for role, need in needs.items() if not need & ~device.can)
+            able = (
+                role[0].upper()
+                for role, need in needs.items()
+                if not need & ~device.can
+                and not (device.written_once and calls.get(f"{role} PROGRAM"))
+            )
             cells.append(" ".join(able))
         table.add_row(name, *(cell or "-" for cell in cells))
     table.columns[0].no_wrap = True

@@ -64,6 +64,13 @@ def test_a_pair_runs_and_counts_what_its_formula_says_or_refuses(rule, role, nam
         ):
             algorithm.step(on, x, target)
         on = placed(algorithm, role, partial(cls, input_bits=4))
+    if cls.written_once and algorithm.calls(DENSE.depth).get(f"{role} PROGRAM"):
+        with (
+            pytest.raises(Unable, match=rf"{cls.__name__} is printed once"),
+            on.ledger.step("train", samples=10),
+        ):
+            algorithm.step(on, x, target)
+        return
     for _ in range(3):
         with on.ledger.step("train", samples=10):
             assert np.isfinite(algorithm.step(on, on.array(x), on.array(target)))
