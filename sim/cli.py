@@ -13,6 +13,7 @@ import typer
 from .. import __version__
 from . import cli_deploy, sweep_cli
 from .cli_fabric import FabricName, StepKind, place, show, told
+from .exits import BAD, INTERRUPTED, NONE, STOPPED, Ended
 from .print_cli import print_design
 
 if TYPE_CHECKING:
@@ -39,12 +40,6 @@ Technologies = Annotated[
     ),
 ]
 Run = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
-NONE, STOPPED, BAD, INTERRUPTED = 0, 1, 2, 130
-"""Exit codes: all is well; an arm diverged; the input is wrong; Ctrl-C."""
-
-
-class Ended(BaseException):
-    """Ctrl-C where nothing needs to be kept."""
 
 
 def _version(asked: bool) -> None:

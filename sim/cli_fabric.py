@@ -50,7 +50,7 @@ def place(
 
     Nothing is trained: one step is taken and forgotten.
     """
-    from .cli import _console
+    from .console import plain_console
     from .experiment import BadInput, read
     from .fabric_report import fabric_part
     from .fabric_time import fabric_bill, time_fabric
@@ -58,7 +58,7 @@ def place(
     from .pricing import technologies
 
     if list_all:
-        _console().print(fabrics())
+        plain_console().print(fabrics())
         return
     experiment = read(file, settings or [])
     if not any(arm.fabric.use for arm in (experiment, *experiment.compare.values())):
@@ -77,10 +77,10 @@ def place(
 
 def show(name: str, fabric: Mapping[str, Any]) -> None:
     """Print an arm's placement, floorplan and the time of its step."""
-    from .cli import _console
+    from .console import plain_console
     from .console_fabric import costs, floorplan, placement, use
 
-    console = _console()
+    console = plain_console()
     console.print(placement(name, fabric))
     console.print(floorplan(fabric, console.width))
     console.print(use(fabric))
@@ -93,9 +93,9 @@ def show(name: str, fabric: Mapping[str, Any]) -> None:
 def fabrics() -> Any:
     """Return a table of the fabrics that ship with hwloop."""
     from ..mappings.fabric_file import load, names
-    from .console import _table
+    from .console import table_of
 
-    table = _table("fabrics", ("name", "what it is", "tiles", "hosts"), ())
+    table = table_of("fabrics", ("name", "what it is", "tiles", "hosts"), ())
     for stem in names():
         fabric = load(stem)
         tiles = ", ".join(

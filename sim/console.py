@@ -90,7 +90,8 @@ def progress(console: Console, arms: Sequence[str]) -> Iterator[Callable[[State]
         yield show
 
 
-def _table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
+def table_of(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
+    """Return an empty table with columns of words, then columns of numbers."""
     table = Table(
         title=escape(title),
         title_justify="left",
@@ -112,7 +113,7 @@ def summary(report: Mapping[str, Any]) -> Table:
     deltas = {s["delta"] for arm in report["arms"] for s in arm["privacy"]}
     at = f", epsilon at delta {min(deltas):g}" if deltas else ""
     numbers = ("test\naccuracy", "training\nenergy", "hardware\ntime", "energy a\nsample")
-    table = _table(report["name"] + at, ("arm", "rule"), (*numbers, "epsilon"))
+    table = table_of(report["name"] + at, ("arm", "rule"), (*numbers, "epsilon"))
     notes = []
     for arm in report["arms"]:
         energy, latency = arm["energy"], arm["latency"]
@@ -156,7 +157,7 @@ def _epsilon(statements: Sequence[Mapping[str, Any]]) -> str:
 
 def bill(arm: Mapping[str, Any]) -> Table:
     """Return an arm's training energy by part, device and event, dearest first."""
-    table = _table(
+    table = table_of(
         f"{arm['name']}: training energy {si(arm['energy']['train_J'], 'J')}",
         ("part", "device", "event"),
         ("events", "energy", "share"),
@@ -191,8 +192,8 @@ def timeline(arm: Mapping[str, Any]) -> Table:
     """Return the operations of an arm's usual training step, in order of their start."""
     line = arm["timeline"]
     if line is None:
-        return _table(f"{arm['name']}: no training step took place", (), ())
-    table = _table(
+        return table_of(f"{arm['name']}: no training step took place", (), ())
+    table = table_of(
         f"{arm['name']}: one training step, {line['samples']} samples, "
         f"{si(line['makespan_s'], 's')}",
         ("stage", "part", "device", "verb"),
@@ -224,7 +225,7 @@ def chips(report: Mapping[str, Any]) -> Table | None:
     of = f" of {stems[arms[0]['name']]}" if alike else ""
     title = f"on {many} chip{'s' if many > 1 else ''}{of}: test accuracy in per cent by age"
     left = ("arm", "compensation") if alike else ("arm", "chip", "compensation")
-    table = _table(title, left, [age(t) for t in times_s])
+    table = table_of(title, left, [age(t) for t in times_s])
     for arm in arms:
         for way, curve in arm["deploy"]["ways"].items():
             at = {point["time_s"]: share(point).removesuffix(" %") for point in curve}

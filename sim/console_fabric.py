@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from .console import _table
+from .console import table_of
 from .units import count, percent, si
 
 Fabric = Mapping[str, Any]
@@ -98,7 +98,7 @@ def placement(name: str, fabric: Fabric) -> Table:
     """Return where the matrices of an arm lie."""
     [first, *columns], rows = placement_rows(fabric)
     last = columns.pop()
-    table = _table(f"{name} on {fabric['name']} ({fabric['strategy']})", (first,), columns)
+    table = table_of(f"{name} on {fabric['name']} ({fabric['strategy']})", (first,), columns)
     table.add_column(last, overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
@@ -108,7 +108,7 @@ def placement(name: str, fabric: Fabric) -> Table:
 def use(fabric: Fabric, most: int = 8) -> Table:
     """Return the busiest resources of a step."""
     [first, *columns], rows = use_rows(fabric, most)
-    table = _table("busiest parts", (first,), columns)
+    table = table_of("busiest parts", (first,), columns)
     for row in rows:
         table.add_row(*map(escape, row))
     if len(fabric["used"]) > most:
@@ -120,7 +120,7 @@ def use(fabric: Fabric, most: int = 8) -> Table:
 def costs(fabric: Fabric) -> Table:
     """Return what one step takes in time and energy."""
     _, rows = energy_rows(fabric)
-    table = _table(f"one {fabric['step']} step", ("",), ("",))
+    table = table_of(f"one {fabric['step']} step", ("",), ("",))
     table.show_header = False
     for row in rows:
         table.add_row(*map(escape, row))

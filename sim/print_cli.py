@@ -38,15 +38,16 @@ def print_design(
 
     Ctrl-C leaves a folder that can be resumed.
     """
-    from .cli import INTERRUPTED, Ended, _console
+    from .console import plain_console
     from .console import sentences as as_list
+    from .exits import INTERRUPTED, Ended
     from .places import BadInput
     from .print_console import progress, summary
     from .print_findings import sentences
     from .print_run import RESULT, new_design_folder, open_design, work
     from .print_settings import read_design
     from .print_tasks import cores
-    from .run import _interruptions
+    from .run import interruptions
 
     if resume is not None and (file is not None or settings or out is not None):
         raise BadInput("--resume goes on with a design as it was started: it takes nothing else")
@@ -58,9 +59,9 @@ def print_design(
     except ImportError:
         raise BadInput('evolution needs pymoo: pip install "hwloop[printed]"') from None
     folder = resume if resume is not None else new_design_folder(design, out)
-    console = _console()
+    console = plain_console()
     try:
-        with progress(console) as report, _interruptions() as interrupted:
+        with progress(console) as report, interruptions() as interrupted:
             made = work(design, folder, processes or cores(), report, interrupted)
     except Ended:
         made = None

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from .console import QUIET_S, REDRAW_S, _table
+from .console import QUIET_S, REDRAW_S, table_of
 from .print_run import area_of, cm2, power_of
 from .units import percent, si
 
@@ -65,7 +65,7 @@ def progress(console: Console) -> Iterator[Callable[[str, float, str], None]]:
 
 def summary(report: Mapping[str, Any]) -> Table:
     """Return the table of the exact circuit and the front."""
-    table = _table(
+    table = table_of(
         f"{report['name']}: {report['topology']['text']} on {report['data']['set']}, "
         f"{report['technology']['name']}",
         ("circuit",),

@@ -65,7 +65,7 @@ def execute(
                 checkpoint.load(arm, folder / CHECKPOINT)
             open_ones.append(arm)
     meters = {arm.name: meter_of(arm) for arm in open_ones}
-    with _interruptions() as interrupted:
+    with interruptions() as interrupted:
         for arm in open_ones:
             folder = folder_of(run, arm.name)
             with sharing(arm.experiment.train.threads):
@@ -136,7 +136,7 @@ def _hash(text: str) -> str:
 
 
 @contextmanager
-def _interruptions() -> Iterator[Callable[[], bool]]:
+def interruptions() -> Iterator[Callable[[], bool]]:
     """Yield a function that tells whether Ctrl-C was pressed; a second Ctrl-C ends at once."""
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False

@@ -61,7 +61,7 @@ def run(
 
     Killed at any moment, it goes on where it was.
     """
-    from .cli import INTERRUPTED, STOPPED, Ended
+    from .exits import INTERRUPTED, STOPPED, Ended
     from .experiment import BadInput
     from .sweep_console import progress, screen, tallies
     from .sweep_run import carry_out, check, folder_for, open_plan, read_plan, usual_workers
