@@ -12,7 +12,7 @@ error at the output in the free state.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from ..devices import Can
@@ -20,12 +20,16 @@ from ..mappings import Convolution, Demand, Graph, Network, Placement
 from .base import Algorithm, Pass
 from .losses import MeanSquare
 
+START = 0.4
+"""Factor on the std that weights start with. Two layers that drive each other hold on to any state
+where the largest singular value between them exceeds 1; Gaussian square matrices have 2."""
+
 
 @dataclass(frozen=True)
 class EquilibriumPropagation(Algorithm):
     """Weights are multiplied and transposed in every relaxation step, and updated twice."""
 
-    beta: float = 0.5
+    beta: float = 0.2
     """How strongly the output is pulled."""
     settle: int = 20
     """Steps of relaxation without a pull."""
@@ -54,7 +58,7 @@ class EquilibriumPropagation(Algorithm):
         if not isinstance(self.loss, MeanSquare):
             raise ValueError('loss takes "mean_square" for equilibrium: the pull is its slope')
         also = [Can(0), *[Can.TRANSPOSE] * len(network.hidden)]
-        return self.weights(network, also)
+        return [replace(d, spread=START * d.spread) for d in self.weights(network, also)]
 
     def calls(self, depth: int) -> Mapping[str, int]:
         relaxed = self.settle + 2 * self.nudge

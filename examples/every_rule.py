@@ -91,7 +91,7 @@ ENTRIES = {
     "likelihood ratio": Entry(LikelihoodRatio, LOW),
     "weight forward gradient": Entry(ForwardGradient, TINY),
     "zeroth order (SPSA)": Entry(ZerothOrder, TINY),
-    "equilibrium": Entry(EquilibriumPropagation, (0.001, 0.002, 0.004), {"loss": MeanSquare()}),
+    "equilibrium": Entry(EquilibriumPropagation, (0.03, 0.1, 0.3), {"loss": MeanSquare()}),
     "frozen control": Entry(Frozen, (0.3, 1.0, 3.0, 10.0)),
 }
 
