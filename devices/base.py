@@ -96,6 +96,8 @@ class Device(abc.ABC):
             got = getattr(self, size)
             if isinstance(got, bool) or not isinstance(got, (int, np.integer)) or got < 1:
                 raise ValueError(f"{self.name}: {size} takes a whole number from 1, got {got!r}")
+        if not isinstance(self.seed, Seed):
+            raise ValueError(f"{self.name}: seed takes a Seed, as Seed(1), got {self.seed!r}")
         self.technology = self.technology or self.usual_technology
         self.part = self.part or (self.name if self.is_tile else self.technology)
         self._operations = 0

@@ -167,9 +167,12 @@ def time(
     """Read a finished run's seconds again, without training."""
     from .console import summary, timeline
     from .findings import conditions
+    from .places import BadInput
     from .report import assemble
 
     made = assemble(folder, _pairs(technology), told(fabric, step))
+    if step != "train" and not any("fabric" in arm for arm in made["arms"]):
+        raise BadInput(f"--step {step} goes with --fabric NAME, and this run has no fabric")
     console = _console()
     for arm in made["arms"]:
         if "fabric" in arm:

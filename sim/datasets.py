@@ -88,7 +88,7 @@ def _download(url: str, target: Path, digest: str) -> None:
 def _verified(name: str, folder: Path, file: str) -> bytes:
     known = KNOWN[name]
     again = (
-        f"load it with download=True, which fetches it from {known.url}"
+        f"set [data] download = true (download=True in Python), which fetches it from {known.url}"
         if known.url is not None
         else f"get it from {known.source}, or load a copy of your own by its path, as 'csv' or "
         "'npz'"

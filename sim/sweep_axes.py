@@ -132,7 +132,9 @@ class Reader:
         found = self.range(path, value, ("n",))
         n = value.get("n")
         if isinstance(n, bool) or not isinstance(n, int) or not 2 <= n <= MOST_VALUES:
-            raise self.bad(path, f"{key}: n takes a whole number from 2, got {shown(n)}")
+            raise self.bad(
+                path, f"{key}: n takes a whole number from 2 to {MOST_VALUES:,}, got {shown(n)}"
+            )
         return tuple(dict.fromkeys(found.at(k / (n - 1)) for k in range(n)))
 
     def _seeds(self, path: Path, value: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -156,6 +156,8 @@ def test_inputs_of_more_dimensions_keep_them():
             ValueError,
             '"fc.*" fits no Linear or Conv2d layer; there is: 0',
         ),
+        (network, {"*": "crossbar"}, ValueError, 'pattern "*" takes a device class, got '),
+        (nn.Tanh, {"*": Ideal}, ValueError, "no Linear or Conv2d layer; there is: none"),
         (
             lambda: nn.Sequential(nn.Conv2d(4, 4, 3, groups=2)),
             {"*": Ideal},
