@@ -182,8 +182,9 @@ def convert(module: nn.Module, place: Mapping[str, Make], seed: int = 0) -> nn.M
     for pattern, names in fits.items():
         if not names:
             known = [n for n, m in module.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
+            there = ", ".join(known) or "none"
             raise ValueError(
-                f'pattern "{pattern}" fits no Linear or Conv2d layer; there is: {", ".join(known)}'
+                f'pattern "{pattern}" fits no Linear or Conv2d layer; there is: {there}'
             )
     for name, layer, make in found:
         held: nn.Module
