@@ -68,13 +68,15 @@ def drawing(circuit: Circuit, classes: list[str]) -> Html:
         for k, title in enumerate(titles)
     ]
     style = (
-        "line{stroke:#4c86d8;opacity:.75}line.n{stroke:#e08a3c;stroke-dasharray:6 3}"
-        "circle{fill:none;stroke:currentColor;stroke-width:1.2}"
-        "text{fill:currentColor;font:12px system-ui,sans-serif;text-anchor:middle}"
-        "text.bias{font-size:10px;opacity:.8}text.head{font-weight:600}"
+        ".circuit line{stroke:#4c86d8;opacity:.75}"
+        ".circuit line.n{stroke:#e08a3c;stroke-dasharray:6 3}"
+        ".circuit circle{fill:none;stroke:currentColor;stroke-width:1.2}"
+        ".circuit text{fill:currentColor;font:12px system-ui,sans-serif;text-anchor:middle}"
+        ".circuit text.bias{font-size:10px;opacity:.8}.circuit text.head{font-weight:600}"
     )
     width = 120 + _COLUMN * (len(columns) - 1)
     about = {
+        "class": "circuit",
         "viewBox": f"0 0 {width} {height:.0f}",
         "role": "img",
         "aria-label": f"The circuit {t} as a drawing; Verilog says the same.",
