@@ -30,9 +30,11 @@ def findings(report: Mapping[str, Any]) -> list[str]:
     main, *others = report["arms"]
     found = [*conditions(report)]
     for other in others:
-        found += _against(main, other, report)
+        if not (main.get("diverged") or other.get("diverged")):
+            found += _against(main, other, report)
     found += on_chips(report)
-    rival = next((a for a in others if a["rule"] != "Frozen"), others[0] if others else None)
+    alive = [a for a in others if not a.get("diverged")]
+    rival = next((a for a in alive if a["rule"] != "Frozen"), alive[0] if alive else None)
     found += _bound(main)
     if rival is not None:
         if "fabric" in main and "fabric" in rival:

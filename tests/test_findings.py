@@ -158,3 +158,10 @@ def test_floats_and_json_say_the_same(report: Report):
         for s in a["privacy"]:
             s["epsilon"] = float(s["epsilon"])
     assert findings(read) == findings(report)
+
+
+def test_an_arm_that_diverged_is_compared_with_nothing(report: Report):
+    backprop = next(arm for arm in report["arms"] if arm["name"] == "backpropagation")
+    backprop["stopped"], backprop["diverged"] = "the loss left the finite numbers", True
+    said = [s for s in findings(report) if "backpropagation" in s]
+    assert said == ["backpropagation stopped after epoch 3: the loss left the finite numbers."]
