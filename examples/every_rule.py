@@ -79,7 +79,7 @@ ENTRIES = {
     "sign DFA": Entry(SignDFA, LOW),
     "DRTP": Entry(DRTP, LOW),
     "tpSGD": Entry(TargetProjection, LOW),
-    "PEPITA": Entry(PEPITA, (0.03, 0.1, 0.3, 1.0), {"modulation": 4.0}, "relu"),
+    "PEPITA": Entry(PEPITA, (0.01, 0.03, 0.1), {"modulation": 4.0}, "relu"),
     "mono-forward": Entry(MonoForward),
     "cascaded forward": Entry(CascadedForward, (0.3, 1.0, 3.0, 10.0)),
     "cascaded forward, closed": Entry(CascadedForward, (1.0,), {"heads": "closed"}),
