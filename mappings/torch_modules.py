@@ -166,9 +166,9 @@ def convert(module: nn.Module, place: Mapping[str, Make], seed: int = 0) -> nn.M
     Raises ValueError where a pattern fits no layer or a convolution has groups, padding by words
     or another mode than zeros; Unable where a device cannot be written or read backwards.
     """
-    for pattern, make in place.items():
+    for key, make in place.items():
         if not callable(make):
-            raise ValueError(f'pattern "{pattern}" takes a device class, got {make!r}')
+            raise ValueError(f'pattern "{key}" takes a device class, got {make!r}')
     record, root = Ledger(), Seed(seed)
     fits: dict[str, list[str]] = {pattern: [] for pattern in place}
     found: list[tuple[str, nn.Module, Make]] = []
