@@ -82,11 +82,12 @@ def curves(results: Results, key: str, y: Measure) -> Html:
     low, high = min(values, default=0.0), max(values, default=1.0)
     means = [spread(found) for curve in groups.values() for _, found in curve]
     inside = [min(max(m.mean + s * m.std, low), high) for m in means for s in (-1, 1)]
-    up = of_measure(y, inside, HEIGHT - BOTTOM, TOP + legend_height(colour, levels))
+    ceiling = TOP + legend_height(colour, levels)
+    up = of_measure(y, inside, HEIGHT - BOTTOM, ceiling)
     marks: list[Html] = []
     joined = numeric(results.levels(key))
     for position, curve in sorted(groups.items()):
-        marks += _curve(position, curve, across, up, joined)
+        marks += _curve(position, curve, across, up, joined, ceiling)
     said = f"{y.title} against {key}"
     return framed(said, across, up, marks, legend_of(colour, levels))
 
@@ -126,7 +127,9 @@ def _bins(levels: Sequence[float]) -> dict[Any, float]:
     return found
 
 
-def _curve(position: int, curve: Curve, across: Axis, up: Axis, joined: bool) -> list[Html]:
+def _curve(
+    position: int, curve: Curve, across: Axis, up: Axis, joined: bool, ceiling: float
+) -> list[Html]:
     colour = COLOURS[position % len(COLOURS)]
     upper, lower, line, marks = [], [], [], []
     for x, values in curve:
@@ -135,7 +138,7 @@ def _curve(position: int, curve: Curve, across: Axis, up: Axis, joined: bool) ->
         if px is None or py is None:
             continue
         high, low = up.place(found.mean + found.std), up.place(found.mean - found.std)
-        top, bottom = max(TOP, high if high is not None else py), low if low is not None else py
+        top, bottom = max(ceiling, high if high is not None else py), low if low is not None else py
         bottom = min(HEIGHT - BOTTOM, bottom)
         upper.append(f"{px:.1f},{top:.1f}")
         lower.append(f"{px:.1f},{bottom:.1f}")
