@@ -134,7 +134,7 @@ def test_sentences_and_page_say_it_and_escape_it(whole):
     assert "<b>light</b>" not in page
     assert "iris &amp; &lt;b&gt;light&lt;/b&gt;" in page
     assert "Content-Security-Policy" in page
-    assert page.count("<svg viewBox") == 1
+    assert page.count('<svg class="circuit"') == 1
     assert "PPDK_Standard_Library_1.0V" in page  # every number with where it was read
 
 
