@@ -1,6 +1,7 @@
 """A small character transformer, its blocks taught by backpropagation, by DFA, and by light.
 
-    python examples/transformer_by_light.py          # 600 steps a rule
+    python examples/transformer_by_light.py             # 600 steps a rule at a rate of 2e-3
+    python examples/transformer_by_light.py 600 1e-3
 
 It reads the text that Python itself ships (pydoc's topics), so nothing is downloaded. Two layers
 of 64, four heads, 64 characters at a time; cross entropy on the last tenth of the text. Blocks are
@@ -72,7 +73,7 @@ def windows(line: torch.Tensor, starts: np.ndarray) -> tuple[torch.Tensor, torch
     return cut[:, :-1], cut[:, 1:]
 
 
-def run(rule: Algorithm, feedback, steps: int) -> tuple[float, float, float]:
+def run(rule: Algorithm, feedback, steps: int, rate: float) -> tuple[float, float, float]:
     """Train; return the cross entropy of unseen text, joules and seconds beside autograd."""
     torch.manual_seed(0)
     line, characters = text()
@@ -85,7 +86,7 @@ def run(rule: Algorithm, feedback, steps: int) -> tuple[float, float, float]:
         nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, characters)),
     ]
     blocks = hwloop.torch.Blocks(parts, x, rule, feedback)
-    optimizer = torch.optim.Adam(blocks.parameters(), lr=2e-3)
+    optimizer = torch.optim.Adam(blocks.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.1, steps)
     for _ in range(steps):
         optimizer.zero_grad()
@@ -105,9 +106,10 @@ def main() -> None:
     """Print the table."""
     torch.set_num_threads(1)
     steps = int(sys.argv[1]) if len(sys.argv) > 1 else 600
+    rate = float(sys.argv[2]) if len(sys.argv) > 2 else 2e-3
     print("| rule | nats a character | feedback and host, J | s |\n|---|---|---|---|")
     for name, (rule, feedback) in RULES.items():
-        nats, joules, seconds = run(rule, feedback, steps)
+        nats, joules, seconds = run(rule, feedback, steps, rate)
         print(f"| {name} | {nats:.3f} | {joules:.3g} | {seconds:.3g} |", flush=True)
 
 
