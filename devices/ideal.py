@@ -9,7 +9,7 @@ import numpy as np
 
 from .arrays import Array
 from .base import Can, Device
-from .blas import add_outer
+from .blas import add_outer, product, product_back
 from .ledger import Count
 from .seeds import Draw
 
@@ -30,10 +30,10 @@ class Ideal(Device):
         return self._w.copy()
 
     def _multiply(self, x: Array, draw: Draw) -> Array:
-        return x @ self._w.T
+        return product(x, self._w)
 
     def _transpose(self, y: Array, draw: Draw) -> Array:
-        return y @ self._w
+        return product_back(y, self._w)
 
     def _program(self, w: Array, draw: Draw) -> None:
         self._w[:] = w

@@ -66,7 +66,7 @@ class HashTrees:
         return cls(*(arrays[key].copy() for key in ("columns", "thresholds", "prototypes")))
 
 
-def product(codes: Array, tables: Array) -> Array:
+def looked_up(codes: Array, tables: Array) -> Array:
     """Return the sums of the table rows that codes (rows, trees) select."""
     from .kernels.lookup import add_rows
 

@@ -11,7 +11,7 @@ import numpy as np
 from . import products
 from .arrays import Array, namespace
 from .base import Can, Device
-from .blas import add_outer
+from .blas import add_outer, product, product_back
 from .engine_cost import (
     FLOAT_BYTES,
     Widths,
@@ -25,7 +25,7 @@ from .engine_operands import Shaping, bits_of, format_of, table_product
 from .engine_settings import adder_of, check, multiplier_of
 from .formats import Format
 from .ledger import Count
-from .lookup_products import HashTrees, grow, product
+from .lookup_products import HashTrees, grow, looked_up
 from .products import ONE, Accumulator, Arithmetic, lmul_offset
 from .rounding import Rounding
 from .seeds import Draw
@@ -186,7 +186,7 @@ class MatrixEngine(Device):
             return products.narrow(a, b, self._adder, self.column)
         if self.accumulator == "fp32":
             return products.sequential(a, b)
-        return a @ b.T
+        return product(a, b)
 
     def _given(self, y: Any, draw: Draw) -> Any:
         """Return results in their format."""
@@ -217,7 +217,7 @@ class MatrixEngine(Device):
         assert self._trees is not None
         if "tables" not in self._held:
             self._held["tables"] = self._trees.tables(self.matrix())
-        return product(self._trees.encode(x), self._held["tables"])
+        return looked_up(self._trees.encode(x), self._held["tables"])
 
     def matrix(self) -> Array:
         if self.weights == "fp32":
@@ -236,12 +236,12 @@ class MatrixEngine(Device):
         if self.arithmetic == "lookup":
             return self._given(self._selected(_float32(x)), draw)
         if self._is_plain(FORWARD):
-            return self._given(x @ self._w.T, draw)
+            return self._given(product(x, self._w), draw)
         return self._given(self._product(_float32(x), self._w, FORWARD, draw), draw)
 
     def _transpose(self, y: Any, draw: Draw) -> Any:
         if self._is_plain(BACKWARD):
-            return self._given(y @ self._w, draw)
+            return self._given(product_back(y, self._w), draw)
         return self._given(self._product(_float32(y), _across(self._w), BACKWARD, draw), draw)
 
     def _program(self, w: Any, draw: Draw) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from hwloop.devices import Can, MatrixEngine, Seed
 from hwloop.devices.kernels import lookup as kernels
-from hwloop.devices.lookup_products import grow, product
+from hwloop.devices.lookup_products import grow, looked_up
 from hwloop.devices.technology import load
 
 rng = np.random.default_rng(0)
@@ -43,7 +43,7 @@ def test_the_kernels_are_their_references():
 def test_a_product_is_that_of_what_the_codes_stand_for():
     x, w = clustered(), rng.standard_normal((9, 32)).astype(np.float32)
     trees = grow(x, 4)
-    got = product(trees.encode(x), trees.tables(w))
+    got = looked_up(trees.encode(x), trees.tables(w))
     np.testing.assert_allclose(got, trees.approximate(x) @ w.T, rtol=1e-4, atol=1e-4)
 
 
