@@ -24,11 +24,15 @@ class Apollo(Optimizer):
     """Plain descent whose every output has a rate of its own."""
 
     rate: float = 1e-2
+    """Step along the gradient, before each output's own factor and [train] schedule."""
     rank: int = 8
     """Outputs of the projection of each matrix's inputs."""
     beta1: float = 0.9
+    """Share of the mean projected gradient that a step keeps."""
     beta2: float = 0.999
+    """Share of the mean squared projected gradient that a step keeps."""
     epsilon: float = 1e-8
+    """Added to the root of the mean square."""
     growth: float = 1.01
     """Most that a matrix's change may grow from one step to the next."""
 

@@ -30,6 +30,7 @@ class CascadedForward(Algorithm):
     """Blocks are multiplied, updated if at all by DFA; heads are multiplied and updated."""
 
     blocks: Literal["random", "dfa"] = "random"
+    """What hidden layers do: keep what they were drawn with, or learn by feedback alignment."""
     heads: Literal["gradient", "closed"] = "gradient"
     """gradient: each head descends the loss of its own answer. closed: the ridge regression of
     the targets on all units seen so far, kept up to date by recursive least squares."""

@@ -26,6 +26,7 @@ class ForwardForward(Algorithm):
     """Weights of hidden layers are multiplied and updated; the output layer is not used."""
 
     threshold: float = 2.0
+    """Goodness, a mean square, that tells right from wrong."""
 
     by_sample: ClassVar[bool] = False
 

@@ -22,6 +22,7 @@ class Optimizer(abc.ABC):
     """Turns gradients into changes of weights and biases."""
 
     rate: float = 0.05
+    """Step along the gradient of the mean loss, before [train] schedule."""
 
     @property
     @abc.abstractmethod
@@ -52,6 +53,7 @@ class SGD(Optimizer):
     """Gradient descent, with heavy-ball momentum [Polyak 1964] where it is not 0."""
 
     momentum: float = 0.0
+    """Share of the last step's gradient that the next keeps; 0: nothing is remembered."""
 
     def __post_init__(self) -> None:
         positive("rate", self.rate)
@@ -97,9 +99,13 @@ class Adam(Optimizer):
     """Adam [Kingma & Ba 2015]: each weight's rate set by its gradient's first two moments."""
 
     rate: float = 1e-3
+    """Step of a number whose gradient keeps its size, before [train] schedule."""
     beta1: float = 0.9
+    """Share of the mean gradient that a step keeps."""
     beta2: float = 0.999
+    """Share of the mean squared gradient that a step keeps."""
     epsilon: float = 1e-8
+    """Added to the root of the mean square."""
 
     def __post_init__(self) -> None:
         positive("rate", self.rate)

@@ -24,6 +24,7 @@ class ScalableForwardForward(Algorithm):
     """Hidden weights are multiplied and updated, heads transposed too; no output layer is used."""
 
     threshold: float = 2.0
+    """Goodness, a mean square, that tells right from wrong."""
 
     by_sample: ClassVar[bool] = False
 

@@ -24,6 +24,7 @@ class TargetProjection(DRTP):
     """The calls of DRTP, with a local loss of each hidden layer."""
 
     local_loss: Literal["square", "absolute"] = "square"
+    """Of the difference between a layer's units and its target."""
 
     def __post_init__(self) -> None:
         if self.local_loss not in ("square", "absolute"):

@@ -25,6 +25,7 @@ class ZerothOrder(Algorithm):
     """Weights are written three times and multiplied twice; no gradient has a way of its own."""
 
     direction: Literal["signs", "gaussian"] = "signs"
+    """What a shift of the weights is drawn from: signs, as SPSA does, or normals, as MeZO does."""
     shift: float = 0.01
     """How far the weights are shifted, eps."""
 

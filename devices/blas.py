@@ -53,4 +53,4 @@ def _small_or_elsewhere(x: Any, w: Any) -> bool:
     """Whether x w is not a product of two float32 matrices of numpy's: a vector is none."""
     if namespace(x) is not np or not x.dtype == w.dtype == np.float32:
         return True
-    return min(*x.shape, *w.shape) < 2
+    return bool(min(*x.shape, *w.shape) < 2)

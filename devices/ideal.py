@@ -30,10 +30,12 @@ class Ideal(Device):
         return self._w.copy()
 
     def _multiply(self, x: Array, draw: Draw) -> Array:
-        return product(x, self._w)
+        y: Array = product(x, self._w)
+        return y
 
     def _transpose(self, y: Array, draw: Draw) -> Array:
-        return product_back(y, self._w)
+        x: Array = product_back(y, self._w)
+        return x
 
     def _program(self, w: Array, draw: Draw) -> None:
         self._w[:] = w

@@ -24,11 +24,13 @@ class Printed(Device):
     """
 
     input_bits: int = 4
+    """Bits of an input's word."""
     full_scale: float = 1.0
     """The largest input that the words can say, in input units."""
     signed: bool = True
     """Whether inputs may be below 0, which takes two passes."""
     weight_bits: int = 8
+    """Bits of a weight, its sign one of them."""
     weights: Literal["power_of_two", "fixed"] = "power_of_two"
     """power_of_two: a weight is a shift of its input. fixed: a summand for each of its bits."""
     stuck: float = 0.0

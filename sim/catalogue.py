@@ -9,28 +9,33 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from ..devices import CATALOGUE, Can
+from ..devices import CATALOGUE, Can, Device
 from ..devices.base import SET_BY_MAPPING
 from ..devices.technology import load, names
 from .units import si
 
 
 def abilities() -> Table:
-    """Return a table of every device: what it is, its verbs, its settings and their defaults."""
-    table = catalogue_table(
-        "Devices", "device", "can", "what it is, and its settings with their defaults"
-    )
+    """Return a table of every device: its verbs, what it is, and the names of its settings."""
+    table = catalogue_table("Devices", "device", "can", "what it is, and what can be set")
     for name, cls in CATALOGUE.items():
-        usual = {"technology": cls.usual_technology, "part": "the technology, or its own"}
-        lines = [" ".join((cls.__doc__ or "").split("\n\n")[0].split())]
-        for f in fields(cls):
-            if f.name not in SET_BY_MAPPING | {"part"}:
-                made = f.default if f.default_factory is MISSING else f.default_factory()
-                lines.append(f"  {f.name} = {shown(usual.get(f.name, made))}")
-        verbs = [(can.name or "").lower() for can in Can if can in cls.can]
-        table.add_row(name, "\n".join(verbs), escape("\n".join(lines)))
+        settings = [f.name for f in fields(cls) if f.name not in SET_BY_MAPPING]
+        said = f"{first_paragraph(cls)}\n{', '.join(settings)}"
+        table.add_row(name, "\n".join(verbs(cls)), escape(said))
         table.add_section()
+    table.caption = "hwloop explain DEVICE, or TECHNOLOGY, says more of one"
+    table.caption_justify = "left"
     return table
+
+
+def verbs(cls: type[Device]) -> list[str]:
+    """Return what a device can do."""
+    return [(can.name or "").lower() for can in Can if can in cls.can]
+
+
+def first_paragraph(cls: type[Any]) -> str:
+    """Return what the docstring of a class begins with, as one line."""
+    return " ".join((cls.__doc__ or "").split("\n\n")[0].split())
 
 
 def technologies() -> Table:

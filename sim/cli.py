@@ -216,6 +216,24 @@ def algorithms() -> None:
     console.print(pairs())
 
 
+@app.command()
+def explain(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="A section of the file, a rule, loss, optimizer, device, technology or data set; "
+            "without it, all their names."
+        ),
+    ] = None,
+) -> None:
+    """Say what a name in an experiment file stands for."""
+    from .explain import everything, explained
+
+    console = _console()
+    for part in [everything()] if name is None else explained(name):
+        console.print(part)
+
+
 app.command("deploy")(cli_deploy.command)
 app.command("print")(print_design)
 

@@ -36,7 +36,7 @@ __all__ = ["BadInput", "Experiment", "default_text", "parse", "read"]
 ROLES = ("weight", "feedback", "head", "direction", "projection")
 MAIN = "main"
 """What the arm is called that the file itself describes."""
-_TABLES: dict[str, type[Table]] = {
+TABLES: dict[str, type[Table]] = {
     "data": DataTable,
     "network": NetworkTable,
     "train": TrainTable,
@@ -45,7 +45,7 @@ _TABLES: dict[str, type[Table]] = {
     "host": HostTable,
     "fabric": FabricTable,
 }
-_KEYS = ("name", "seed", *_TABLES, "algorithm", "optimizer", "deploy", "compare")
+_KEYS = ("name", "seed", *TABLES, "algorithm", "optimizer", "deploy", "compare")
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def parse(raw: Mapping[str, Any], at: Source | None = None) -> Experiment:
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise at.bad(("seed",), f"seed takes a whole number from 0 to 2^63 - 1, got {shown(seed)}")
     made: dict[str, Any] = {
-        key: validated(at, (key,), table, raw.get(key, {})) for key, table in _TABLES.items()
+        key: validated(at, (key,), table, raw.get(key, {})) for key, table in TABLES.items()
     }
     _check_technology(at, ("host",), made["host"].technology)
     check_fabric(at, made["fabric"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -14,7 +13,8 @@ from rich.table import Table
 from ..algorithms import RULES, Algorithm, MeanSquare
 from ..devices import CATALOGUE, Can, Device, Ledger, Seed
 from ..mappings import Demand, build, place
-from .catalogue import catalogue_table, shown
+from .catalogue import catalogue_table, first_paragraph
+from .tables import fields_of
 
 DEPTHS = (3, 4, 5, 6)
 """Depths at which a rule is looked at; a formula in L must hold at all of them."""
@@ -25,24 +25,23 @@ def rules() -> Table:
     table = catalogue_table(
         "Algorithms on L weight layers",
         "rule",
-        "what it is, and its settings with their defaults",
+        "what it is, and what can be set",
         "calls of a training step",
         "to layer 1",
         "to the end",
     )
     for name, cls in RULES.items():
         algorithm = _made(cls)
-        lines = [" ".join((cls.__doc__ or "").split("\n\n")[0].split())]
-        for f in fields(cls):
-            if f.name not in ("loss", "optimizer", "private", "aware"):
-                lines.append(f"  {f.name} = {shown(f.default)}")
+        settings = ", ".join(fields_of(cls).model_fields)
         chains = zip(*(_chains(algorithm, depth) for depth in DEPTHS), strict=True)
         rows = [formula(dict(zip(DEPTHS, c, strict=True)).__getitem__) for c in chains]
-        table.add_row(name, escape("\n".join(lines)), "\n".join(_calls(algorithm)), *rows)
+        table.add_row(
+            name, escape(f"{first_paragraph(cls)}\n{settings}"), "\n".join(_calls(algorithm)), *rows
+        )
         table.add_section()
     table.caption = (
         "To layer 1, to the end: stages that wait for one another until the first trained layer "
-        "has learned, and until all have"
+        "has learned, and until all have. hwloop explain RULE says more of one"
     )
     table.caption_justify = "left"
     return table
@@ -98,7 +97,7 @@ def formula(of: Callable[[int], int]) -> str:
 def _made(cls: type[Algorithm]) -> Algorithm:
     """Return a rule that runs on the network of tanh layers that is looked at."""
     usual: Any = cls
-    made = usual(threshold=0.5) if "threshold" in {f.name for f in fields(cls)} else usual()
+    made = usual(threshold=0.5) if "threshold" in fields_of(cls).model_fields else usual()
     try:
         made.demands(build((12,), 4, [9]))
     except ValueError:

@@ -37,23 +37,37 @@ class DataTable(Table):
     """[data]: which set, how much of it, and how it is scaled."""
 
     set: str = "digits"
+    """A known set, or csv or npz for files of your own."""
     limit_train: Positive | None = None
+    """Most training samples, as many of each class as its share; None: all."""
     limit_test: Positive | None = None
+    """Most test samples, as many of each class as its share; None: all."""
     validation: Share = 0.0
+    """Share of the training samples kept apart, for patience and for choosing."""
     scale: Literal["unit", "standard", "minmax", "none"] | None = None
+    """unit: over the largest number there can be. standard: mean 0, std 1. minmax: from 0 to 1.
+    None: what suits the set."""
     path: str | None = None
+    """Where the files are; None: HWLOOP_DATA_DIR, or what was downloaded."""
     column: str | None = None
+    """Column of a CSV file that holds the class; None: the last."""
     download: bool = False
+    """Whether a known set that is not there is fetched, and checked against its hash."""
 
 
 class ConvolutionTable(Table):
     """One convolution in [network] hidden."""
 
     channels: Positive
+    """Channels of the image that it makes."""
     kernel: Positive = 3
+    """Side of the window, in pixels."""
     stride: Positive = 1
+    """Pixels from one window to the next."""
     padding: Annotated[int, Field(ge=0, le=10**6)] = 0
+    """Zeros around the image, on each side."""
     pool: Positive = 1
+    """Side of the windows whose means go on; 1: every pixel does."""
 
 
 def _kind(item: Any) -> str:
@@ -70,7 +84,9 @@ class NetworkTable(Table):
     """[network]: hidden layers, a width for a dense one, a table for a convolution."""
 
     hidden: list[Hidden] = [128, 128]
+    """Widths of dense layers, and convolutions as { channels = 8, kernel = 3 }."""
     activation: Activation = "tanh"
+    """Of every hidden unit; the output has none."""
 
     def layers(self) -> list[int | Convolve]:
         """Return the hidden layers as the mappings take them."""
@@ -81,7 +97,9 @@ class TrainTable(Table):
     """[train]: how long, in what batches, at what schedule."""
 
     epochs: Positive = 20
+    """Passes over the training samples."""
     batch: Positive = 32
+    """Samples of a step."""
     sampling: Literal["shuffle", "poisson"] = "shuffle"
     """shuffle: every sample once an epoch. poisson: each joins a step independently."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
@@ -100,6 +118,7 @@ class PrivacyTable(Table):
     """[privacy]: the delta of every statement; clip and noise_multiplier make training private."""
 
     delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+    """The delta at which every epsilon is said."""
     noise_multiplier: Annotated[float, Field(ge=0)] = 0.0
     """Std of the noise on each layer's summed gradient over that layer's sensitivity; 0: training
     is not private, nothing is clipped or noised."""
@@ -113,6 +132,10 @@ class HostTable(Table):
     """[host]: what prices the elementwise work."""
 
     technology: str = "nvidia_a100_fp32"
+    """One of `hwloop devices`, or the path of a TOML file."""
+
+
+HIDDEN_TAKES = "widths (whole numbers from 1) and convolutions, as [64] or [{ channels = 8 }, 64]"
 
 
 @cache
@@ -175,21 +198,21 @@ def _sentence(table: type[Table], loc: tuple[str | int, ...], error: Any) -> str
     for k in (part for part in inner if isinstance(part, int)):
         name += f", layer {k + 1}"
     info = table.model_fields[str(loc[0])]
-    takes = "widths (whole numbers from 1) and convolutions, as [64] or [{ channels = 8 }, 64]"
+    wanted = HIDDEN_TAKES
     if inner and isinstance(inner[-1], str) and str(loc[0]) == "hidden":
         info = ConvolutionTable.model_fields.get(inner[-1], info)
         if error["type"] == "extra_forbidden":
             return f"{name}: {unknown('key', inner[-1], ConvolutionTable.model_fields)}"
         name += f", {inner[-1]}"
-        takes = _takes(info.annotation, info)
+        wanted = takes(info.annotation, info)
     elif str(loc[0]) != "hidden":
-        takes = _takes(info.annotation, info)
+        wanted = takes(info.annotation, info)
     if error["type"] == "missing":
-        return f"{name} is missing; it takes {takes}"
+        return f"{name} is missing; it takes {wanted}"
     choices = _choices(info.annotation)
     if choices and isinstance(error["input"], str):
         return unknown(name, error["input"], choices)
-    return f"{name} takes {takes}, got {shown(error['input'])}"
+    return f"{name} takes {wanted}, got {shown(error['input'])}"
 
 
 def _choices(annotation: Any) -> tuple[str, ...]:
@@ -205,11 +228,11 @@ def _choices(annotation: Any) -> tuple[str, ...]:
 _WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
-def _takes(annotation: Any, info: FieldInfo | None = None) -> str:
+def takes(annotation: Any, info: FieldInfo | None = None) -> str:
     """Return what a type takes, in words with its bounds."""
     if get_origin(annotation) in (Union, UnionType):
         [*parts] = (a for a in get_args(annotation) if a is not NoneType)
-        return " or ".join(_takes(part, info) for part in parts)
+        return " or ".join(takes(part, info) for part in parts)
     bounds: list[Any] = list(info.metadata) if info is not None else []
     if get_origin(annotation) is Annotated:
         annotation, *more = get_args(annotation)
@@ -220,7 +243,9 @@ def _takes(annotation: Any, info: FieldInfo | None = None) -> str:
     if get_origin(annotation) in (dict, list):
         [*_, inside] = get_args(annotation)
         what = "a table of names, each with" if get_origin(annotation) is dict else "a list, each"
-        return f"{what} {_takes(inside)}"
+        return f"{what} {takes(inside)}"
+    if (get_origin(annotation) or annotation) is Mapping:
+        return "a table"
     words = _WORDS.get(annotation, str(annotation))
     low = high = ""
     for bound in bounds:

@@ -19,6 +19,7 @@ class FabricTable(Table):
     use: str = ""
     """A fabric that ships with hwloop, or the path of a TOML file."""
     strategy: Strategy = "first_fit"
+    """How blocks come to their tiles; searched tries `moves` changes, pinned takes `pin`."""
     sharing: Sharing = "lines"
     """Whether blocks on one tile may share rows and columns, which then are not read at once."""
     packing: Packer = "rectpack"

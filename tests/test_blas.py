@@ -18,6 +18,7 @@ def test_a_product_is_the_sum_over_inputs(shape, kind):
     for got, left, right in ((product(x, w), x, w.T), (product_back(y, w), y, w)):
         exact = left.astype(np.float64) @ right.astype(np.float64)
         scale = abs(left).astype(np.float64) @ abs(right).astype(np.float64)
-        assert got.dtype == kind and got.shape == exact.shape
+        assert got.dtype == kind
+        assert got.shape == exact.shape
         assert (abs(got - exact) <= n_in * n_out * np.finfo(kind).eps * scale).all()
         assert got.flags.c_contiguous or batch == 1
