@@ -92,6 +92,7 @@ def run(
 
     from .console import progress
     from .experiment import BadInput, read
+    from .prepare import remarks
     from .run import execute, finished, new_folder, open_run, prepare_all
 
     if resume is not None and (file is not None or settings or out is not None):
@@ -101,6 +102,8 @@ def run(
         typer.echo(tomli_w.dumps(dict(experiment.raw)), nl=False)
         return
     arms = prepare_all(experiment)
+    for remark in remarks(arms):
+        typer.echo(f"note: {remark}", err=True)
     folder = resume if resume is not None else new_folder(experiment, out)
     try:
         with progress(_console(), list(arms)) as on_progress:

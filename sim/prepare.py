@@ -44,6 +44,23 @@ def prepare_all(experiment: Experiment) -> dict[str, Arm]:
     return arms
 
 
+def remarks(arms: Mapping[str, Arm]) -> list[str]:
+    """Return a sentence for each thing in the experiment that stands there for nothing."""
+    said, used = [], set()
+    for arm in arms.values():
+        demands = arm.experiment.algorithm.demands(arm.placement.network)
+        used |= {d.served_by(arm.experiment.places) for d in demands}
+        batch, samples = arm.experiment.train.batch, len(arm.data.train)
+        if arm.data.graph is None and batch > samples:
+            there = f"there are {samples:,} samples to train on"
+            said.append(f"[train] batch is {batch:,}, and {there}")
+    placed = dict.fromkeys(key for arm in arms.values() for key in arm.experiment.places)
+    said += [
+        f"[{key}] serves nothing: no rule here asks for it" for key in placed if key not in used
+    ]
+    return list(dict.fromkeys(said))
+
+
 def load_set(experiment: Experiment) -> Data:
     """Return the data that an experiment names, an image's channels last.
 

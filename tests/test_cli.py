@@ -256,3 +256,15 @@ def test_help_and_errors_load_nothing_heavy():
         asked = [sys.executable, "-c", code]
         done = subprocess.run(asked, capture_output=True, text=True, check=True)
         assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_what_stands_there_for_nothing_is_said(hwloop: Callable[..., Said], tmp_path: Path):
+    """A device that no rule asks for, a batch above the set: the run goes on, and says so."""
+    small = ("--set", "train.epochs=1", "--set", "data.limit_train=100")
+    odd = ("train.batch=101", "compare={}", 'algorithm={rule="backprop"}')
+    more = [part for one in odd for part in ("--set", one)]
+    said = hwloop("run", *small, *more, "--out", str(tmp_path / "a"))
+    assert said.code == 0
+    assert "note: [train] batch is 101, and there are 100 samples to train on" in said.err
+    assert "note: [feedback] serves nothing: no rule here asks for it" in said.err
+    assert "note:" not in hwloop("run", *small, "--out", str(tmp_path / "b")).err
