@@ -71,6 +71,11 @@ def conditions(report: Mapping[str, Any]) -> Iterator[str]:
                 "processor, which simulates part of its devices; no time or energy is charged for "
                 "that."
             )
+        if arm.get("split"):
+            yield (
+                f"{arm['name']} is read with more parts than worked in the run, and each of "
+                f"{listed(arm['split'])} draws its standing power all the time."
+            )
         if arm.get("metered"):
             yield sentence(arm["name"], arm["metered"])
 

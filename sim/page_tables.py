@@ -63,20 +63,20 @@ def privacy(report: Report) -> list[Html]:
 
 
 def devices(report: Report) -> list[Html]:
-    """Return the devices of every arm with their settings; the main arm's stand open."""
+    """Return the devices of every arm with their settings; the main arm's stand open.
+
+    Settings that an earlier device of the arm has are not said again.
+    """
     found = []
     for arm in report["arms"]:
-        rows = [
-            [
-                d["name"],
-                d["kind"],
-                d["technology"],
-                d["part"],
-                "" if (d["n_out"], d["n_in"]) == (1, 1) else f"{d['n_out']:,} × {d['n_in']:,}",
-                ", ".join(f"{k} = {_value(v)}" for k, v in d["settings"].items()),
-            ]
-            for d in arm["devices"]
-        ]
+        first: dict[tuple[str, str], str] = {}
+        rows = []
+        for d in arm["devices"]:
+            settings = ", ".join(f"{k} = {_value(v)}" for k, v in d["settings"].items())
+            earlier = first.setdefault((d["kind"], settings), d["name"])
+            size = "" if (d["n_out"], d["n_in"]) == (1, 1) else f"{d['n_out']:,} × {d['n_in']:,}"
+            said = settings if earlier == d["name"] or not settings else f"as {earlier}"
+            rows.append([d["name"], d["kind"], d["technology"], d["part"], size, said])
         columns = ["Device", "Kind", "Technology", "Part", "Outputs × inputs", "Settings"]
         made = table(f"Devices of {arm['name']}", columns, rows, numeric=(4,), cards=True)
         found.append(made if arm is report["arms"][0] else details(f"{arm['name']}", made))

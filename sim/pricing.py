@@ -64,6 +64,14 @@ def part_of(device: Installed, technology: Technology) -> str:
     return technology.stem if device.part == device.technology else device.part
 
 
+def parted(ledger: Ledger, chosen: Mapping[str, Technology]) -> list[str]:
+    """Return the parts that draw standing power where they are more than in the run itself."""
+    usual = technologies(ledger)
+    was = {part_of(d, usual[name]) for name, d in ledger.devices.items()}
+    now = {part_of(d, chosen[name]): chosen[name].idle_W for name, d in ledger.devices.items()}
+    return sorted(part for part, idle_W in now.items() if idle_W) if len(now) > len(was) else []
+
+
 def op_latency_s(op: Op, device: Installed, technology: Technology) -> float | None:
     """Return how long one operation keeps its part busy, in seconds.
 

@@ -23,7 +23,7 @@ from .fabric_report import busy_s, chart, fabric_part
 from .fabric_time import fabric_bill, time_fabric, usual
 from .files import read_json
 from .metering import readings, total
-from .pricing import bill, technologies, total_J
+from .pricing import bill, parted, technologies, total_J
 from .privacy import statements
 from .run import CHIPS, LEDGER, MAIN, arms_of, finished, folder_of, open_run
 from .tables_fabric import FabricTable
@@ -142,6 +142,7 @@ def _arm(
         "timeline": line,
         **({} if on_fabric is None else {"fabric": on_fabric}),
         "wear": lasting(result.get("wear", {}), chosen),
+        "split": parted(ledger, chosen) if mine else [],
         "privacy": [asdict(s) for s in statements(ledger.releases(), experiment.privacy.delta)],
         **described(ledger, chosen),
     }

@@ -268,3 +268,11 @@ def test_what_stands_there_for_nothing_is_said(hwloop: Callable[..., Said], tmp_
     assert "note: [train] batch is 101, and there are 100 samples to train on" in said.err
     assert "note: [feedback] serves nothing: no rule here asks for it" in said.err
     assert "note:" not in hwloop("run", *small, "--out", str(tmp_path / "b")).err
+
+
+def test_prices_of_one_role_say_that_they_add_a_part(hwloop: Callable[..., Said], run: Path):
+    """Two machines stand where one stood; read as another one alone there are as many as before."""
+    alone = hwloop("price", str(run), "-t", "host=nvidia_h100_bf16").out
+    assert "more parts than worked in the run" in " ".join(alone.split())
+    every = hwloop("price", str(run), "-t", "nvidia_a100_fp32=nvidia_h100_bf16").out
+    assert "more parts" not in " ".join(every.split())
