@@ -191,42 +191,31 @@ class Convolution(Layer):
         return self.pool > 1
 
     def scatter(self, rows: Any) -> Any:
-        if self.pool == 1:
+        if not self.pools:
             return rows.reshape(-1, self.width_out)
-        if self.pooling == "max":
-            xp, (best, *others) = namespace(rows), self._entries(rows)
-            for entry in others:
-                best = xp.maximum(best, entry)
-            return best.reshape(-1, self.width_out)
-        down, across, channels = self.image_out
-        image = rows.reshape(-1, self.height_out, self.across_out, channels)
-        image = image[:, : down * self.pool, : across * self.pool]
-        windows = image.reshape(-1, down, self.pool, across, self.pool, channels)
-        return windows.mean((2, 4)).reshape(-1, self.width_out)
+        xp, (pooled, *others) = namespace(rows), self._entries(rows)
+        for entry in others:
+            pooled = xp.maximum(pooled, entry) if self.pooling == "max" else pooled + entry
+        if self.pooling == "average":
+            pooled = pooled / self.pool**2
+        return pooled.reshape(-1, self.width_out)
 
     def scatter_adjoint(self, h: Any, rows: Any = None, units: Any = None) -> Any:
-        if self.pool == 1:
+        if not self.pools:
             return h.reshape(-1, self.n_out)
-        down, across, channels = self.image_out
-        spread = _zeros(h, len(h) * self.rows_per_sample, channels)
-        if self.pooling == "max":
-            slope = h.reshape(-1, down, across, channels)
-            to = self._entries(spread)
-            for entry, first in zip(to, self._firsts(rows, units), strict=True):
-                entry[:] = slope * first
-            return spread
-        windows = h.reshape(-1, down, 1, across, 1, channels) / self.pool**2
-        windows = windows + _zeros(h, 1, 1, self.pool, 1, self.pool, 1)
-        image = spread.reshape(-1, self.height_out, self.across_out, channels)
-        within = (-1, down * self.pool, across * self.pool, channels)
-        image[:, : within[1], : within[2]] = windows.reshape(*within)
+        slope, spread = (
+            h.reshape(-1, *self.image_out),
+            _zeros(h, len(h) * self.rows_per_sample, self.n_out),
+        )
+        for entry, share in zip(self._entries(spread), self._shares(rows, units), strict=True):
+            entry[:] = slope * share
         return spread
 
     def scatter_tangent(self, tangent: Any, rows: Any, units: Any) -> Any:
-        if self.pool == 1 or self.pooling == "average":
+        if not self.pools:
             return self.scatter(tangent)
-        both = zip(self._entries(tangent), self._firsts(rows, units), strict=True)
-        return sum(entry * first for entry, first in both).reshape(-1, self.width_out)
+        both = zip(self._entries(tangent), self._shares(rows, units), strict=True)
+        return sum(entry * share for entry, share in both).reshape(-1, self.width_out)
 
     def _entries(self, rows: Any) -> list[Any]:
         """Return views (batch, *image_out) of rows: the first entries of all windows, the next."""
@@ -234,8 +223,11 @@ class Convolution(Layer):
         image = rows.reshape(-1, self.height_out, self.across_out, channels)
         return [image[:, i : down * p : p, j : across * p : p] for i in range(p) for j in range(p)]
 
-    def _firsts(self, rows: Any, units: Any) -> Iterator[Any]:
-        """Yield, entry by entry of the windows, where it is the first that is the maximum."""
+    def _shares(self, rows: Any, units: Any) -> Iterator[Any]:
+        """Yield, entry by entry of the windows, its derivative: 1 where it is the first maximum."""
+        if self.pooling == "average":
+            yield from [1 / self.pool**2] * self.pool**2
+            return
         best = units.reshape(-1, *self.image_out)
         free: Any = None
         for entry in self._entries(rows):
