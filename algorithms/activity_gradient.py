@@ -18,6 +18,7 @@ import numpy as np
 from ..mappings import Demand, Graph, Network, Placement
 from .base import Algorithm, Pass
 from .direct import teach_output
+from .within import refuse_norm, slope_beneath, tangent_within
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class ActivityGradient(Algorithm):
             raise ValueError(
                 "activity_gradient takes dense and convolutional layers, whose samples do not mix"
             )
+        why = 'traces each sample by itself: take norm = "layer"'
+        refuse_norm("activity_gradient", network, ("batch",), why)
         return self.weights(network)
 
     def calls(self, depth: int) -> Mapping[str, int]:
@@ -38,20 +41,18 @@ class ActivityGradient(Algorithm):
         network, samples = on.network, on.batch or len(error)
         tangent: Any = None
         drawn = []
-        for k, layer in enumerate(network.layers, 1):
+        for k, layer in enumerate(network.layers if network.hidden else (), 1):
             below = (f"tangent/{k - 1}",) if k > 1 else ()
             with on.ledger.stage(f"tangent/{k}", (f"forward/{k}", *below)):
                 h = passed.outputs[k - 1]
-                z: Any = 0.0
-                if tangent is not None:
-                    z = on[f"weight/{k}"].multiply(layer.gather(tangent))
+                z = None if tangent is None else on[f"weight/{k}"].multiply(layer.gather(tangent))
+                u: Any = None
                 if k < network.depth:
                     rng = on.seed.child("activity").child(f"layer/{k}").rng(on.steps)
                     u = on.array(rng.standard_normal(tuple(h.shape), np.float32))
                     on.host.count("DRAW", len(h), h.shape[0] * h.shape[1])
-                    z = z + u
                     drawn.append(u)
-                tangent = layer.scatter(on.host.slope(z, h, layer.activation))
+                tangent = tangent_within(on, passed, k, z, bias=u)
         if drawn:
             with on.ledger.stage("slope", after=("error", f"tangent/{network.depth}")):
                 on.host.count("DOT", len(error), error.shape[0] * error.shape[1])
@@ -61,6 +62,6 @@ class ActivityGradient(Algorithm):
             with on.ledger.stage(f"update/{k}", after=("slope",)):
                 on.host.count("SCALE", len(u), u.shape[0] * u.shape[1])
                 units = u.reshape(len(slope), layer.rows_per_sample * layer.n_out) * slope[:, None]
-                delta = units.reshape(len(u), layer.n_out)
-                self.update(on, k, delta, passed.inputs[k - 1], samples, rate)
+                slope_at = slope_beneath(on, passed, k, units.reshape(len(u), layer.n_out))
+                self.update(on, k, slope_at, passed.inputs[k - 1], samples, rate)
         teach_output(self, on, passed, error, samples, rate)

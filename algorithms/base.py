@@ -14,6 +14,7 @@ from .aware import NoiseAware
 from .losses import Loss, SoftmaxCrossEntropy
 from .optimizers import SGD, Optimizer
 from .private import Private
+from .within import Response, Slope, respond
 
 
 class Pass(NamedTuple):
@@ -23,6 +24,10 @@ class Pass(NamedTuple):
     """Per layer, the gathered rows (batch * rows_per_sample, n_in)."""
     outputs: list[Any]
     """Per layer, the activated rows (batch * rows_per_sample, n_out)."""
+    units: list[Any]
+    """Per layer, what is left of the outputs after pooling, (batch, width_out)."""
+    norms: list[Any]
+    """Per layer, what normalising left for the way back; None without a norm."""
     output: Any
     """What the network says: (batch, n_classes), before the loss."""
     x: Any = None
@@ -33,6 +38,12 @@ class Pass(NamedTuple):
     """Per layer, what its activation took (rows, n_out), for rules that keep it."""
     share: Any = None
     """What each sample (batch,) counts, 1 on average; None where all count alike."""
+
+
+def passed_of(inputs: list[Any], responses: Sequence[Response], output: Any, x: Any = None) -> Pass:
+    """Return the pass of layers that took these inputs and made these responses."""
+    rows, units = [r.rows for r in responses], [r.units for r in responses]
+    return Pass(inputs, rows, units, [r.normed for r in responses], output, x)
 
 
 @dataclass(frozen=True)
@@ -111,6 +122,11 @@ class Algorithm(abc.ABC):
                     f"layer {k} mixes the nodes of a graph; private training clips each sample's "
                     "part, and takes dense and convolutional layers"
                 )
+            if self.private and layer.norm == "batch":
+                raise ValueError(
+                    f'layer {k} has norm = "batch", which mixes samples, and private training '
+                    'clips each sample\'s part: take norm = "layer"'
+                )
             needs = Can.MULTIPLY
             if self.trains(k, network):
                 needs |= Can.PROGRAM
@@ -133,8 +149,9 @@ class Algorithm(abc.ABC):
         """
         if self.private is None:
             return ()
-        layers = range(1, on.network.depth + 1)
-        trained = [f"weight/{k}" for k in layers if self.trains(k, on.network)]
+        layers = [k for k in range(1, on.network.depth + 1) if self.trains(k, on.network)]
+        trained = [f"weight/{k}" for k in layers]
+        trained += [f"norm/{k}" for k in layers if on.network.layers[k - 1].norm != "none"]
         return (self.private.release(trained, rate, sampling),)
 
     def predict(self, on: Placement, x: Any) -> Any:
@@ -142,13 +159,19 @@ class Algorithm(abc.ABC):
         return self.forward(on, x).output
 
     def forward(
-        self, on: Placement, x: Any, name: str = "forward", after: tuple[str, ...] = ()
+        self,
+        on: Placement,
+        x: Any,
+        name: str = "forward",
+        after: tuple[str, ...] = (),
+        train: bool = False,
     ) -> Pass:
         """Run x (batch, features) through the network, a stage a layer, named `name`/layer.
 
-        The first waits for the stages `after`.
+        The first waits for the stages `after`. `train` lets batch norm take the batch's own mean
+        and variance, and its running ones follow.
         """
-        inputs, outputs, sums, features = [], [], [], x
+        inputs, responses, features = [], [], x
         before = after
         for k, layer in enumerate(on.network.layers, 1):
             stage = f"{name}/{k}"
@@ -157,14 +180,13 @@ class Algorithm(abc.ABC):
                 if rows is not x:
                     on.host.count("GATHER", len(x), rows.shape[0] * rows.shape[1])
                 z = on[f"weight/{k}"].multiply(rows)
-                if self.keeps_sums:
-                    sums.append(z + on.digital[f"bias/{k}"])
-                h = on.host.activate(z, on.digital[f"bias/{k}"], layer.activation)
-                x = layer.scatter(h)
+                response = respond(on, k, z, train, self.keeps_sums)
+                x = response.units
             inputs.append(rows)
-            outputs.append(h)
+            responses.append(response)
             before = (stage,)
-        return Pass(inputs, outputs, x, features, sums=sums or None)
+        passed = passed_of(inputs, responses, x, features)
+        return passed._replace(sums=[r.sums for r in responses]) if self.keeps_sums else passed
 
     def step(
         self, on: Placement, x: Any, target: Any, mask: Any = None, rate: float = 1.0
@@ -177,7 +199,7 @@ class Algorithm(abc.ABC):
         on.steps += 1
         if self.aware is not None:
             return self._step_on_noise(self.aware, on, x, target, mask, rate)
-        passed = self.forward(on, x)
+        passed = self.forward(on, x, train=True)
         return self._learn_from(on, passed, target, mask, rate)
 
     def _learn_from(
@@ -200,7 +222,7 @@ class Algorithm(abc.ABC):
         try:
             with on.ledger.stage("noise"):
                 aware.inject(on)
-            passed = self.forward(on, x, after=("noise",))
+            passed = self.forward(on, x, after=("noise",), train=True)
             loss = self._learn_from(on, passed, target, mask, rate)
         finally:
             if on.clean:
@@ -215,39 +237,53 @@ class Algorithm(abc.ABC):
         return loss
 
     def update(
-        self, on: Placement, layer: int, delta: Any, rows: Any, samples: int, rate: float
+        self, on: Placement, layer: int, slope: Slope, rows: Any, samples: int, rate: float
     ) -> None:
-        """Move the weights and biases of one layer against the gradient, in the current stage.
+        """Move weights, biases and gains of one layer against the gradient, in the current stage.
 
-        delta (rows, n_out) is the loss's slope at the layer's input to its activation, rows
-        (rows, n_in) is what the matrix multiplied; the gradient is their mean over `samples`,
-        and delta holds it `loss_scale` times.
+        rows (rows, n_in) is what the matrix multiplied; the gradient is the mean over `samples`,
+        and the slope within the layer holds it `loss_scale` times.
         """
         if self.private is not None:
-            self._update_privately(self.private, on, layer, delta, rows, samples, rate)
+            self._update_privately(self.private, on, layer, slope, rows, samples, rate)
             return
         scale = 1.0 / (samples * self.loss_scale)
-        self.optimizer.change(on, f"weight/{layer}", delta, rows, scale, rate)
+        self.optimizer.change(on, f"weight/{layer}", slope.sums, rows, scale, rate)
+        delta = slope.shifted
         on.host.count("SUM", len(delta), delta.shape[0] * delta.shape[1])
         self.optimizer.shift(on, f"bias/{layer}", delta.sum(0) * scale, rate)
+        if slope.normal is not None:
+            on.host.count("SUM", len(delta), delta.shape[0] * delta.shape[1])
+            gains = (delta * slope.normal).sum(0) * scale
+            self.optimizer.shift(on, f"gain/{layer}", gains, rate)
 
     def _update_privately(
         self,
         private: Private,
         on: Placement,
         layer: int,
-        delta: Any,
+        slope: Slope,
         rows: Any,
         samples: int,
         rate: float,
     ) -> None:
-        """Do what `update` does with the clipped and noised sum, the bias as one more input."""
+        """Do what `update` does with clipped and noised sums.
+
+        The bias learns as one more input; with a norm, it and the gain have a sum of their own.
+        """
         name, of = f"weight/{layer}", on.network.layers[layer - 1]
         last = layer == on.network.depth and isinstance(self.loss, SoftmaxCrossEntropy)
         draw = on.seed.child("privacy").at(on.steps)
-        weights, biases = private.sums(name, delta, rows, draw, last, of.rows_per_sample)
+        weights, biases = private.sums(name, slope.sums, rows, draw, last, of.rows_per_sample)
         n, n_out, n_in = len(rows), of.n_out, of.n_in
         on.host.count("CLIP", n, n * (n_out + n_in + 1), macs=n * n_out * (n_in + 1))
         on.host.count("NOISE", 1, n_out * (n_in + 1))
+        if slope.normal is not None:
+            gains, biases = private.norm_sums(
+                f"norm/{layer}", slope.shifted, slope.normal, draw, of.rows_per_sample
+            )
+            on.host.count("SUM", n, 2 * n * n_out)
+            on.host.count("NOISE", 1, 2 * n_out)
+            self.optimizer.shift(on, f"gain/{layer}", gains / samples, rate)
         self.optimizer.descend(on, name, weights / samples, rate)
         self.optimizer.shift(on, f"bias/{layer}", biases / samples, rate)

@@ -84,9 +84,9 @@ class CascadedForward(Algorithm):
     def predict(self, on: Placement, x: Any) -> Any:
         passed = self.forward(on, x)
         votes = softmax(passed.output)
-        for k, layer in enumerate(on.network.hidden[:-1], 1):
+        for k in range(1, on.network.depth - 1):
             with on.ledger.stage(f"vote/{k}", after=(f"forward/{k}",)):
-                said = on[f"head/{k}"].multiply(layer.scatter(passed.outputs[k - 1]))
+                said = on[f"head/{k}"].multiply(passed.units[k - 1])
                 on.host.count("VOTE", len(said), 4 * said.shape[0] * said.shape[1])
                 votes = votes + softmax(said)
         return votes
@@ -97,8 +97,8 @@ class CascadedForward(Algorithm):
             with on.ledger.stage("feedback", after=("error",)):
                 signals = split(network, on["feedback"].multiply(error))
             teach_hidden(self, on, passed, signals, samples, rate, lambda k: ("feedback",))
-        for k, layer in enumerate(network.hidden[:-1], 1):
-            h = layer.scatter(passed.outputs[k - 1])
+        for k in range(1, network.depth - 1):
+            h = passed.units[k - 1]
             with on.ledger.stage(f"local/{k}", after=(f"forward/{k}",)):
                 said = on[f"head/{k}"].multiply(h)
                 _, local = self.loss.error(on.host, said, passed.target, passed.share)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..mappings import Placement
 from .base import Algorithm, Pass
+from .within import slope_within
 
 Carry = Callable[[int, Any], Any]
 """(layer, delta (rows, n_out)) -> rows (rows, n_in): what carries an error through a layer."""
@@ -19,18 +20,16 @@ def learn_backwards(
     samples = on.batch or len(error)
     before = "error"
     layers = on.network.layers
-    delta = layers[-1].scatter_adjoint(error)
+    slope = slope_within(on, passed, len(layers), error)
     for k in range(len(layers), 0, -1):
         if k > 1:
             with on.ledger.stage(f"backward/{k}", after=(before,)):
-                rows = carry(k, delta)
+                rows = carry(k, slope.sums)
                 h = layers[k - 1].gather_adjoint(rows)
                 if h is not rows:
                     on.host.count("GATHER", len(rows), rows.shape[0] * rows.shape[1])
-                below = layers[k - 2]
-                h = below.scatter_adjoint(h)
-                next_delta = on.host.slope(h, passed.outputs[k - 2], below.activation)
+                below = slope_within(on, passed, k - 1, h)
         with on.ledger.stage(f"update/{k}", after=(f"backward/{k}" if k > 1 else before,)):
-            algorithm.update(on, k, delta, passed.inputs[k - 1], samples, rate)
+            algorithm.update(on, k, slope, passed.inputs[k - 1], samples, rate)
         if k > 1:
-            delta, before = next_delta, f"backward/{k}"
+            slope, before = below, f"backward/{k}"

@@ -8,6 +8,7 @@ from typing import Any
 from ..devices import Can
 from ..mappings import Demand, Network, Placement
 from .base import Algorithm, Pass
+from .within import slope_within
 
 
 def feedback(network: Network, shared: bool = False) -> list[Demand]:
@@ -51,11 +52,10 @@ def teach_hidden(
 
     `after` says what the update of layer k waits for.
     """
-    for k, layer in enumerate(on.network.hidden, 1):
+    for k in range(1, on.network.depth):
         with on.ledger.stage(f"update/{k}", after=after(k)):
-            delta = layer.scatter_adjoint(on.network.spread(signals[k - 1], k))
-            delta = on.host.slope(delta, passed.outputs[k - 1], layer.activation)
-            algorithm.update(on, k, delta, passed.inputs[k - 1], samples, rate)
+            slope = slope_within(on, passed, k, on.network.spread(signals[k - 1], k))
+            algorithm.update(on, k, slope, passed.inputs[k - 1], samples, rate)
 
 
 def teach_output(
@@ -64,5 +64,5 @@ def teach_output(
     """Update the output layer from its own error (batch, n_classes)."""
     last = on.network.depth
     with on.ledger.stage(f"update/{last}", after=("error",)):
-        rows = on.network.layers[-1].scatter_adjoint(error)
-        algorithm.update(on, last, rows, passed.inputs[-1], samples, rate)
+        slope = slope_within(on, passed, last, error)
+        algorithm.update(on, last, slope, passed.inputs[-1], samples, rate)

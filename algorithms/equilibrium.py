@@ -19,6 +19,7 @@ from ..devices import Can
 from ..mappings import Convolution, Demand, Graph, Network, Placement
 from .base import Algorithm, Pass
 from .losses import MeanSquare
+from .within import Slope, refuse_norm
 
 START = 0.4
 """Factor on the std that weights start with. Two layers that drive each other hold on to any state
@@ -55,6 +56,8 @@ class EquilibriumPropagation(Algorithm):
             raise ValueError("equilibrium takes dense and convolutional layers, no graph's")
         if any(isinstance(layer, Convolution) and layer.pool > 1 for layer in network.layers):
             raise ValueError("equilibrium takes convolutions without pooling: pool = 1")
+        why = "has an energy of two-way connections alone: leave norm out"
+        refuse_norm("equilibrium", network, ("batch", "layer"), why)
         if not isinstance(self.loss, MeanSquare):
             raise ValueError('loss takes "mean_square" for equilibrium: the pull is its slope')
         also = [Can(0), *[Can.TRANSPOSE] * len(network.hidden)]
@@ -91,7 +94,9 @@ class EquilibriumPropagation(Algorithm):
                 layer = on.network.layers[k - 1]
                 with on.ledger.stage(f"update/{name}/{k}", after=(f"{name}/{self.nudge}",)):
                     delta = layer.scatter_adjoint(states[k]) * (-sign / (2 * self.beta))
-                    self.update(on, k, delta, layer.gather(states[k - 1]), samples, rate)
+                    self.update(
+                        on, k, Slope(delta, delta), layer.gather(states[k - 1]), samples, rate
+                    )
         return loss
 
     def learn(self, on: Placement, passed: Pass, error: Any, rate: float) -> None:
@@ -102,9 +107,7 @@ class EquilibriumPropagation(Algorithm):
 
         The first entry is W_1 x (rows, n_out), free of the bias.
         """
-        layers = on.network.layers
-        states = [layer.scatter(h) for layer, h in zip(layers, passed.outputs, strict=True)]
-        return [passed.sums[0] - on.digital["bias/1"], *states]
+        return [passed.sums[0] - on.digital["bias/1"], *passed.units]
 
     def _relax(
         self,

@@ -17,8 +17,9 @@ import numpy as np
 
 from ..devices.arrays import namespace
 from ..mappings import Demand, Network, Placement
-from .base import Algorithm, Pass
+from .base import Algorithm, Pass, passed_of
 from .goodness import check, positive, unit_length, verdict
+from .within import refuse_norm, respond, slope_within
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class ForwardForward(Algorithm):
 
     def demands(self, network: Network) -> Sequence[Demand]:
         check("forward_forward", network, self.threshold, bounded=True)
+        why = "tells labels by the length of what a sample says, which it takes away: leave it out"
+        refuse_norm("forward_forward", network, ("layer",), why)
         first, last = network.layers[0], network.layers[-1]
         if first.width_in <= last.width_out:
             raise ValueError(
@@ -66,25 +69,24 @@ class ForwardForward(Algorithm):
         samples = on.batch or len(x)
         xp = namespace(x)
         both = [_written(x, target), _written(x, self._wrong(on, target))]
-        passed = self._hidden(on, xp.concatenate(both), "forward")
+        passed = self._hidden(on, xp.concatenate(both), "forward", train=True)
         right = on.array(np.repeat(np.array([1, 0], np.float32), len(x)))
         total = 0.0
         for k, layer in enumerate(on.network.hidden, 1):
             with on.ledger.stage(f"update/{k}", after=(f"forward/{k}",)):
                 each, slope = verdict(_goodness(on, passed, k - 1), right, self.threshold)
                 total += float(each.sum()) / max(len(x), 1)
-                h = layer.scatter(passed.outputs[k - 1])
-                delta = layer.scatter_adjoint(h * (slope * (2 / layer.width_out))[:, None])
-                delta = on.host.slope(delta, passed.outputs[k - 1], layer.activation)
-                self.update(on, k, delta, passed.inputs[k - 1], samples, rate)
+                local = passed.units[k - 1] * (slope * (2 / layer.width_out))[:, None]
+                within = slope_within(on, passed, k, local)
+                self.update(on, k, within, passed.inputs[k - 1], samples, rate)
         return total / len(on.network.hidden)
 
     def learn(self, on: Placement, passed: Pass, error: Any, rate: float) -> None:
         raise TypeError("forward_forward learns from two passes: call `step`")
 
-    def _hidden(self, on: Placement, x: Any, name: str) -> Pass:
+    def _hidden(self, on: Placement, x: Any, name: str, train: bool = False) -> Pass:
         """Run x (batch, features) through the hidden layers, each freed of its length first."""
-        inputs, outputs = [], []
+        inputs, responses = [], []
         before: tuple[str, ...] = ()
         for k, layer in enumerate(on.network.hidden, 1):
             stage = f"{name}/{k}"
@@ -92,12 +94,12 @@ class ForwardForward(Algorithm):
                 on.host.count("NORMALISE", len(x), 2 * x.shape[0] * x.shape[1])
                 rows = layer.gather(unit_length(x))
                 z = on[f"weight/{k}"].multiply(rows)
-                h = on.host.activate(z, on.digital[f"bias/{k}"], layer.activation)
-                x = layer.scatter(h)
+                response = respond(on, k, z, train)
+                x = response.units
             inputs.append(rows)
-            outputs.append(h)
+            responses.append(response)
             before = (stage,)
-        return Pass(inputs, outputs, x)
+        return passed_of(inputs, responses, x)
 
     def _wrong(self, on: Placement, target: Any) -> Any:
         """Return for every target (batch, n_classes) another one, drawn by the step."""
@@ -117,6 +119,6 @@ def _written(x: Any, label: Any) -> Any:
 
 def _goodness(on: Placement, passed: Pass, k: int) -> Any:
     """Return the mean square (batch,) of the units of hidden layer k, counted from 0."""
-    h = on.network.hidden[k].scatter(passed.outputs[k])
+    h = passed.units[k]
     on.host.count("GOODNESS", len(h), h.shape[0] * h.shape[1])
     return (h * h).mean(1)

@@ -16,6 +16,7 @@ import numpy as np
 from ..devices import Can
 from ..mappings import Demand, Network, Placement
 from .base import Algorithm, Pass
+from .within import tangent_within
 
 
 @dataclass(frozen=True)
@@ -46,34 +47,38 @@ class ForwardGradient(Algorithm):
         tangent: Any = None
         directions = []
         for k, layer in enumerate(network.layers, 1):
-            v, bias = self._direction(on, k)
+            v, bias, gain = self._direction(on, k)
             with on.ledger.stage(f"direction/{k}"):
                 on[f"direction/{k}"].program(v)
             below = (f"tangent/{k - 1}",) if k > 1 else ()
             with on.ledger.stage(f"tangent/{k}", (f"direction/{k}", f"forward/{k}", *below)):
-                z = on[f"direction/{k}"].multiply(passed.inputs[k - 1]) + bias
+                z = on[f"direction/{k}"].multiply(passed.inputs[k - 1])
                 if tangent is not None:
                     z = z + on[f"weight/{k}"].multiply(layer.gather(tangent))
                     on.host.count("ADD", len(z), z.shape[0] * z.shape[1])
-                rows = on.host.slope(z, passed.outputs[k - 1], layer.activation)
-                tangent = layer.scatter(rows)
-            directions.append((v, bias))
+                tangent = tangent_within(on, passed, k, z, gain, bias)
+            directions.append((v, bias, gain))
         last = network.depth
         with on.ledger.stage("slope", after=("error", f"tangent/{last}")):
             on.host.count("DOT", len(error), error.shape[0] * error.shape[1])
             slope = float((error * tangent).sum()) / samples
-        for k, (v, bias) in enumerate(directions, 1):
+        for k, (v, bias, gain) in enumerate(directions, 1):
             with on.ledger.stage(f"update/{k}", after=("slope",)):
                 self.optimizer.descend(on, f"weight/{k}", v * slope, rate)
                 self.optimizer.shift(on, f"bias/{k}", bias * slope, rate)
+                if gain is not None:
+                    self.optimizer.shift(on, f"gain/{k}", gain * slope, rate)
 
-    def _direction(self, on: Placement, k: int) -> tuple[Any, Any]:
-        """Return Gaussian directions of the weights (n_out, n_in) and biases (n_out,) of layer k.
+    def _direction(self, on: Placement, k: int) -> tuple[Any, Any, Any]:
+        """Return Gaussian directions of layer k: weights (n_out, n_in), biases and gains (n_out,).
 
-        Drawn by the step and the layer.
+        Drawn by the step and the layer; None for gains without a norm.
         """
         layer = on.network.layers[k - 1]
         rng = on.seed.child("direction").child(f"weight/{k}").rng(on.steps)
-        on.host.count("DRAW", 1, layer.n_out * (layer.n_in + 1))
+        on.host.count("DRAW", 1, layer.parameters)
         drawn = rng.standard_normal((layer.n_out, layer.n_in + 1), np.float32)
-        return on.array(np.ascontiguousarray(drawn[:, :-1])), on.array(drawn[:, -1].copy())
+        gain = None
+        if layer.norm != "none":
+            gain = on.array(rng.standard_normal(layer.n_out, np.float32))
+        return on.array(np.ascontiguousarray(drawn[:, :-1])), on.array(drawn[:, -1].copy()), gain

@@ -18,6 +18,7 @@ import numpy as np
 from ..mappings import Demand, Graph, Network, Placement
 from .base import Algorithm, Pass
 from .direct import teach_output
+from .within import pooled, refuse_norm, respond, slope_beneath
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class LikelihoodRatio(Algorithm):
             raise ValueError(
                 "likelihood_ratio takes dense and convolutional layers, whose samples do not mix"
             )
+        why = 'lays each loss at its own sample\'s noise: take norm = "layer"'
+        refuse_norm("likelihood_ratio", network, ("batch",), why)
         return self.weights(network)
 
     def calls(self, depth: int) -> Mapping[str, int]:
@@ -62,7 +65,9 @@ class LikelihoodRatio(Algorithm):
                 delta = delta + units.reshape(len(z), layer.n_out)
             with on.ledger.stage(f"update/{k}", after=before):
                 on.host.count("SCALE", len(z), self.pairs * z.shape[0] * z.shape[1])
-                self.update(on, k, delta, passed.inputs[k - 1], samples, rate)
+                self.update(
+                    on, k, slope_beneath(on, passed, k, delta), passed.inputs[k - 1], samples, rate
+                )
         teach_output(self, on, passed, error, samples, rate)
 
     def _score(
@@ -87,12 +92,12 @@ class LikelihoodRatio(Algorithm):
         x, stage = None, after
         for j, layer in enumerate(on.network.layers[k - 1 :], k):
             with on.ledger.stage(f"{name}/{j}", after=(stage,)):
-                bias = on.digital[f"bias/{j}"]
-                if x is None:
-                    bias = bias * 0  # it is in z already
+                if x is None:  # norm and bias are in z already
+                    none = on.digital[f"bias/{j}"] * 0
+                    x = pooled(on, j, on.host.activate(z, none, layer.activation))
                 else:
                     z = on[f"weight/{j}"].multiply(layer.gather(x))
-                x = layer.scatter(on.host.activate(z, bias, layer.activation))
+                    x = respond(on, j, z, train=False).units
             stage = f"{name}/{j}"
         with on.ledger.stage(f"{name}/loss", after=(stage,)):
             each = self.loss.each(on.host, x, passed.target)

@@ -15,6 +15,7 @@ from ..devices import Can
 from ..mappings import Demand, Network, Placement
 from .base import Algorithm, Pass
 from .direct import teach_output
+from .within import slope_within
 
 
 @dataclass(frozen=True)
@@ -44,22 +45,22 @@ class MonoForward(Algorithm):
     def learn(self, on: Placement, passed: Pass, error: Any, rate: float) -> None:
         network, samples = on.network, on.batch or len(error)
         last = network.layers[-1]
-        for k, layer in enumerate(network.hidden, 1):
+        for k in range(1, network.depth):
             top = k == len(network.hidden)
-            h = layer.scatter(passed.outputs[k - 1])
+            h = passed.units[k - 1]
             with on.ledger.stage(f"local/{k}", after=("error",) if top else (f"forward/{k}",)):
                 if top:
                     local = error
-                    rows = on[f"weight/{network.depth}"].transpose(last.scatter_adjoint(error))
+                    within = slope_within(on, passed, network.depth, error)
+                    rows = on[f"weight/{network.depth}"].transpose(within.sums)
                     slope = last.gather_adjoint(rows)
                 else:
                     said = on[f"head/{k}"].multiply(h)
                     _, local = self.loss.error(on.host, said, passed.target, passed.share)
                     slope = on[f"head/{k}"].transpose(local)
             with on.ledger.stage(f"update/{k}", after=(f"local/{k}",)):
-                delta = layer.scatter_adjoint(slope)
-                delta = on.host.slope(delta, passed.outputs[k - 1], layer.activation)
-                self.update(on, k, delta, passed.inputs[k - 1], samples, rate)
+                within = slope_within(on, passed, k, slope)
+                self.update(on, k, within, passed.inputs[k - 1], samples, rate)
             if not top:
                 with on.ledger.stage(f"update/head/{k}", after=(f"local/{k}",)):
                     self.optimizer.change(on, f"head/{k}", local, h, 1.0 / samples, rate)

@@ -3,8 +3,8 @@
 Dellaferrera, Kreiman, "Error-driven input modulation: solving the credit assignment problem
 without a backward pass", ICML 2022, as in the authors' code (github.com/GiorgiaD/PEPITA): a
 second pass takes x' = x + F e; hidden layer k descends (h_k - h'_k) h'_{k-1}^T, the output layer
-its error in the second pass times h'. Entries of F have a standard deviation of
-0.05 sqrt(2 / features).
+its error in the second pass times h'. With a norm h_k - h'_k is the slope after it. Entries of F
+have a standard deviation of 0.05 sqrt(2 / features).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from ..devices import Can
 from ..mappings import Demand, Graph, Network, Placement
 from .base import Algorithm, Pass
+from .within import slope_beneath, slope_within
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class PEPITA(Algorithm):
         with on.ledger.stage("feedback", after=("error",)):
             change = on["feedback"].multiply(error) * self.modulation
             on.host.count("MODULATE", len(change), change.shape[0] * change.shape[1])
-        again = self.forward(on, passed.x + change, "modulated", ("feedback",))
+        again = self.forward(on, passed.x + change, "modulated", ("feedback",), train=True)
         last = network.depth
         with on.ledger.stage("error/modulated", after=(f"modulated/{last}",)):
             _, late = self.loss.error(on.host, again.output, passed.target, passed.share)
@@ -49,7 +50,9 @@ class PEPITA(Algorithm):
             with on.ledger.stage(f"update/{k}", after=(f"modulated/{k}",)):
                 delta = passed.outputs[k - 1] - again.outputs[k - 1]
                 on.host.count("DIFFERENCE", len(delta), delta.shape[0] * delta.shape[1])
-                self.update(on, k, delta, again.inputs[k - 1], samples, rate)
+                self.update(
+                    on, k, slope_beneath(on, again, k, delta), again.inputs[k - 1], samples, rate
+                )
         with on.ledger.stage(f"update/{last}", after=("error/modulated",)):
-            rows = network.layers[-1].scatter_adjoint(late)
-            self.update(on, last, rows, again.inputs[-1], samples, rate)
+            slope = slope_within(on, again, last, late)
+            self.update(on, last, slope, again.inputs[-1], samples, rate)

@@ -121,6 +121,23 @@ class Private:
         total = noisy_sums([part], draw)[name]
         return total[:, :-1], total[:, -1]
 
+    def norm_sums(
+        self, name: str, u: Any, normal: Any, draw: Draw, rows_per_sample: int = 1
+    ) -> tuple[Any, Any]:
+        """Return the noisy sums of a layer that is normalised by sample: for gains, for biases.
+
+        u and normal (batch * rows_per_sample, n_out): the errors at its activations, and what the
+        gains multiplied. Both slopes of a sample together are at most clip_error long.
+        """
+        xp, n_out = namespace(u), u.shape[1]
+        samples = len(u) // rows_per_sample
+        both = xp.concatenate([u * normal, u], 1).reshape(samples, rows_per_sample, 2 * n_out)
+        each = both.sum(1)
+        one = xp.ones_like(each[:, :1])
+        part = Part(name, each, one, self.clip_error, 1.0, self.noise_multiplier)
+        total = noisy_sums([part], draw)[name][:, 0]
+        return total[:n_out], total[n_out:]
+
     def release(self, names: Sequence[str], rate: float, sampling: str = "poisson") -> Release:
         """Return what a step over the layers `names` lets out, for the ledger.
 

@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 
 from ..devices import Can
 from ..mappings import Demand, Network, Placement
-from .base import Algorithm, Pass
+from .base import Algorithm, Pass, passed_of
 from .goodness import check, layer_norm, positive, verdict
+from .within import respond, slope_beneath
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class ScalableForwardForward(Algorithm):
     ) -> float:
         on.steps += 1
         samples, classes = on.batch or len(x), target.shape[1]
-        passed = self._blocks(on, x)
+        passed = self._blocks(on, x, train=True)
         weight = target + (1 - target) / max(classes - 1, 1)
         total = 0.0
         for k, layer in enumerate(on.network.hidden, 1):
@@ -77,7 +78,9 @@ class ScalableForwardForward(Algorithm):
                 delta = on[f"head/{k}"].transpose(local)
             with on.ledger.stage(f"update/{k}", after=(f"local/{k}",)):
                 delta = on.host.slope(delta, rows, layer.activation)
-                self.update(on, k, delta, passed.inputs[k - 1], samples, rate)
+                self.update(
+                    on, k, slope_beneath(on, passed, k, delta), passed.inputs[k - 1], samples, rate
+                )
             with on.ledger.stage(f"update/head/{k}", after=(f"local/{k}",)):
                 self.optimizer.change(on, f"head/{k}", local, rows, 1.0 / samples, rate)
         return total / len(on.network.hidden)
@@ -85,9 +88,9 @@ class ScalableForwardForward(Algorithm):
     def learn(self, on: Placement, passed: Pass, error: Any, rate: float) -> None:
         raise TypeError("scalable_ff learns block by block: call `step`")
 
-    def _blocks(self, on: Placement, x: Any) -> Pass:
+    def _blocks(self, on: Placement, x: Any, train: bool = False) -> Pass:
         """Run x (batch, features) through the hidden layers, layer-normalised in between."""
-        inputs, outputs = [], []
+        inputs, responses = [], []
         before: tuple[str, ...] = ()
         for k, layer in enumerate(on.network.hidden, 1):
             with on.ledger.stage(f"forward/{k}", after=before):
@@ -96,12 +99,12 @@ class ScalableForwardForward(Algorithm):
                     x = layer_norm(x)
                 rows = layer.gather(x)
                 z = on[f"weight/{k}"].multiply(rows)
-                h = on.host.activate(z, on.digital[f"bias/{k}"], layer.activation)
-                x = layer.scatter(h)
+                response = respond(on, k, z, train)
+                x = response.units
             inputs.append(rows)
-            outputs.append(h)
+            responses.append(response)
             before = (f"forward/{k}",)
-        return Pass(inputs, outputs, x)
+        return passed_of(inputs, responses, x)
 
     def _read(self, on: Placement, k: int, rows: Any) -> tuple[Any, Any]:
         """Return channels (batch, positions, n_classes) of a layer, and goodness by class."""

@@ -17,6 +17,7 @@ from ..devices.arrays import namespace
 from ..mappings import Demand, Network, Placement
 from .base import Algorithm, Pass
 from .direct import teach_output
+from .within import slope_within
 
 
 @dataclass(frozen=True)
@@ -54,27 +55,25 @@ class SyntheticGradient(Algorithm):
     def learn(self, on: Placement, passed: Pass, error: Any, rate: float) -> None:
         network, samples = on.network, on.batch or len(error)
         layers = network.layers
-        said, deltas = [], []
-        for k, layer in enumerate(network.hidden, 1):
+        said, slopes = [], []
+        for k in range(1, network.depth):
             with on.ledger.stage(f"local/{k}", after=(f"forward/{k}",)):
-                h = layer.scatter(passed.outputs[k - 1])
+                h = passed.units[k - 1]
                 seen = namespace(h).concatenate([h, passed.target], 1)
                 slope = on[f"head/{k}"].multiply(seen)
-                delta = layer.scatter_adjoint(slope + 0)
-                delta = on.host.slope(delta, passed.outputs[k - 1], layer.activation)
+                slopes.append(slope_within(on, passed, k, slope + 0))
             said.append((seen, slope))
-            deltas.append(delta)
-        deltas.append(layers[-1].scatter_adjoint(error))
+        slopes.append(slope_within(on, passed, network.depth, error))
         for k, (seen, slope) in enumerate(said, 1):
             above = layers[k]
             sent = ("error",) if k + 1 == network.depth else (f"local/{k + 1}",)
             with on.ledger.stage(f"update/head/{k}", after=(f"local/{k}", *sent)):
-                rows = on[f"weight/{k + 1}"].transpose(deltas[k])
+                rows = on[f"weight/{k + 1}"].transpose(slopes[k].sums)
                 wrong = slope - above.gather_adjoint(rows)
                 on.host.count("DIFFERENCE", len(wrong), wrong.shape[0] * wrong.shape[1])
                 scaled = rate * self.synthesis
                 self.optimizer.change(on, f"head/{k}", wrong, seen, 1.0 / samples, scaled)
         for k in range(1, network.depth):
             with on.ledger.stage(f"update/{k}", after=(f"local/{k}",)):
-                self.update(on, k, deltas[k - 1], passed.inputs[k - 1], samples, rate)
+                self.update(on, k, slopes[k - 1], passed.inputs[k - 1], samples, rate)
         teach_output(self, on, passed, error, samples, rate)

@@ -32,10 +32,10 @@ class TargetProjection(DRTP):
 
     def signals(self, on: Placement, passed: Pass, projected: Sequence[Any]) -> list[Any]:
         found = []
-        for layer, part, h in zip(on.network.hidden, projected, passed.outputs, strict=False):
+        for layer, part, h in zip(on.network.hidden, projected, passed.units, strict=False):
             zero = on.array(np.zeros(part.shape[1], np.float32))
             target = on.host.activate(part + 0, zero, layer.activation)
-            difference = layer.scatter(h) - target
+            difference = h - target
             on.host.count("DIFFERENCE", len(part), part.shape[0] * part.shape[1])
             if self.local_loss == "absolute":
                 difference = namespace(difference).sign(difference)

@@ -53,39 +53,47 @@ class ZerothOrder(Algorithm):
         for name, sign in (("plus", 1.0), ("minus", -1.0)):
             with on.ledger.stage(f"shift/{name}", after=before):
                 self._shift(on, sign * self.shift)
-            passed = self.forward(on, x, name, (f"shift/{name}",))
+            passed = self.forward(on, x, name, (f"shift/{name}",), train=True)
             with on.ledger.stage(f"error/{name}", after=(f"{name}/{on.network.depth}",)):
                 losses.append(self.loss.error(on.host, passed.output, target, mask)[0])
             self._shift(on, -sign * self.shift, write=False)
             before = (f"error/{name}",)
         slope = (losses[0] - losses[1]) / (2 * self.shift)
-        for k, (weights, biases) in enumerate(self._directions(on), 1):
+        for k, (weights, digital) in enumerate(self._directions(on), 1):
             with on.ledger.stage(f"update/{k}", after=before):
                 self.optimizer.descend(on, f"weight/{k}", weights * slope, rate)
-                self.optimizer.shift(on, f"bias/{k}", biases * slope, rate)
+                for name, direction in digital.items():
+                    self.optimizer.shift(on, name, direction * slope, rate)
         return float(sum(losses)) / 2
 
     def learn(self, on: Placement, passed: Pass, error: Any, rate: float) -> None:
         raise TypeError("zeroth_order learns from two losses: call `step`")
 
     def _shift(self, on: Placement, by: float, write: bool = True) -> None:
-        """Write every matrix shifted along its direction; biases are shifted where they are.
+        """Write every matrix shifted along its direction; biases and gains move where they are.
 
-        Without `write` only the biases go back: the next shift writes every matrix anew.
+        Without `write` only these go back: the next shift writes every matrix anew.
         """
-        for k, (weights, biases) in enumerate(self._directions(on), 1):
-            on.digital[f"bias/{k}"] = on.digital[f"bias/{k}"] + biases * by
+        for k, (weights, digital) in enumerate(self._directions(on), 1):
+            for name, direction in digital.items():
+                on.digital[name] = on.digital[name] + direction * by
             if write:
                 on.host.count("ADD", 1, weights.shape[0] * weights.shape[1])
                 copy = digital_copy(on, f"weight/{k}")
                 on[f"weight/{k}"].program(copy + weights * by)
 
-    def _directions(self, on: Placement) -> Iterator[tuple[Any, Any]]:
-        """Yield the directions of weights (n_out, n_in) and biases (n_out,), by step and layer."""
+    def _directions(self, on: Placement) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """Yield each layer's direction of weights (n_out, n_in), and of biases and gains (n_out,).
+
+        Drawn by the step and the layer.
+        """
         for k, layer in enumerate(on.network.layers, 1):
             rng = on.seed.child("direction").child(f"weight/{k}").rng(on.steps)
-            drawn = rng.standard_normal((layer.n_out, layer.n_in + 1), np.float32)
+            names = [f"bias/{k}"] if layer.norm == "none" else [f"bias/{k}", f"gain/{k}"]
+            drawn = rng.standard_normal((layer.n_out, layer.n_in + len(names)), np.float32)
             on.host.count("DRAW", 1, drawn.size)
             if self.direction == "signs":
                 drawn = np.where(drawn < 0, np.float32(-1), np.float32(1))
-            yield on.array(np.ascontiguousarray(drawn[:, :-1])), on.array(drawn[:, -1].copy())
+            columns = enumerate(names, layer.n_in)
+            digital = {name: on.array(drawn[:, at].copy()) for at, name in columns}
+            yield on.array(np.ascontiguousarray(drawn[:, : layer.n_in])), digital

@@ -9,6 +9,7 @@ import numpy as np
 from .arrays import namespace
 from .blas import add_outer
 from .ledger import Count, Installed, Ledger
+from .norms import EPSILON, Normed, adjoint, normalise, remember
 
 Activation = Literal["tanh", "relu", "sigmoid", "identity", "sign"]
 _KIND: dict[str, int] = {name: k for k, name in enumerate(get_args(Activation))}
@@ -74,6 +75,46 @@ class Host:
         if activation == "tanh":
             return delta * (1 - h * h)
         return delta * (h * (1 - h)) if activation == "sigmoid" else delta * (h > 0)
+
+    def normalise(
+        self, z: Any, gain: Any, each: int, mean: Any = None, variance: Any = None
+    ) -> tuple[Any, Normed]:
+        """Return gain * n, and n = (z - mean) / std with what its way back takes.
+
+        z is (rows, n), gain (n,); a numpy z is overwritten. `each` rows are a sample that is
+        normalised by itself; 0: every column is, over all rows, and the running `mean` and
+        `variance` (n,) follow in place. Counts three passes: mean, variance and the rest.
+        """
+        self.count("NORMALISE", len(z), 3 * z.shape[0] * z.shape[1])
+        if self._dry:
+            return z, Normed(z, gain, each)
+        scaled, normed = normalise(z, gain, each)
+        if not each:
+            remember(normed, mean, variance)
+        return scaled, normed
+
+    def normalise_adjoint(self, delta: Any, gain: Any, normed: Normed) -> Any:
+        """Return the slope (rows, n) by z of what has the slope delta (rows, n) by gain * n.
+
+        Counts three passes: two means and the rest.
+        """
+        self.count("NORMALISE_ADJOINT", len(delta), 3 * delta.shape[0] * delta.shape[1])
+        return delta if self._dry else adjoint(delta, gain, normed)
+
+    def settle(self, z: Any, gain: Any, bias: Any, mean: Any, variance: Any) -> tuple[Any, Any]:
+        """Return rows and a bias (n,) whose sum is gain * (z - mean) / std + bias.
+
+        z is (rows, n), all else (n,): the running mean and variance. A numpy z is overwritten.
+        """
+        self.count("NORMALISE", len(z), z.shape[0] * z.shape[1])
+        if self._dry:
+            return z, bias
+        factor = gain / (variance + EPSILON) ** 0.5
+        if namespace(z) is np:
+            z *= factor
+        else:
+            z = z * factor
+        return z, bias - mean * factor
 
     def gradient(self, y: Any, x: Any, scale: float, into: Any, keep: float = 0.0) -> Any:
         """Return keep * into + scale * y^T x (n_out, n_in), of y (batch, n_out), x (batch, n_in).

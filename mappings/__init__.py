@@ -2,10 +2,11 @@
 
 from .demand import Demand
 from .layers import Convolution, Dense, Graph, Layer
-from .network import Convolve, Network, build
+from .network import Connect, Convolve, Network, build
 from .place import Placement, place
 
 __all__ = [
+    "Connect",
     "Convolution",
     "Convolve",
     "Demand",

@@ -161,6 +161,6 @@ def dry_placement(
         )
     host = Host(ledger, host_technology, dry=True)
     placement = Placement(network, devices, host, ledger, seed)
-    for k, layer in enumerate(network.layers, 1):
-        placement.digital[f"bias/{k}"] = np.broadcast_to(np.float32(0), (layer.n_out,))
+    for name, value in network.digital().items():
+        placement.digital[name] = np.broadcast_to(np.float32(0), value.shape)
     return placement

@@ -1,19 +1,24 @@
 """Layers: how the units of one layer become the rows that a matrix multiplies, and back.
 
-Every layer is gather -> matrix -> scatter -> activation. Gather and scatter are linear and have
-their adjoints, so whatever trains a dense layer trains a convolution or a graph layer.
+Every layer is gather -> matrix -> norm -> activation -> scatter. Gather is linear and has its
+adjoint; scatter is, or chooses (max pooling), and has the adjoint of its derivative. So whatever
+trains a dense layer trains a convolution or a graph layer.
 """
 
 from __future__ import annotations
 
 import abc
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from ..devices.arrays import namespace
+from ..devices.arrays import Array, namespace
 from ..devices.host import Activation
+from ..devices.norms import Norm
+
+Pooling = Literal["average", "max"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +26,10 @@ class Layer(abc.ABC):
     """One layer between `width_in` and `width_out` units, by way of a matrix (n_out, n_in)."""
 
     activation: Activation = "tanh"
+    norm: Norm = "none"
+    """What is done to the matrix' outputs before the activation: nothing, or mean and variance are
+    taken off, of every output over the batch, or of all outputs of a sample; then each output has
+    its gain and its bias."""
 
     @property
     @abc.abstractmethod
@@ -47,6 +56,26 @@ class Layer(abc.ABC):
         """How many rows one sample gathers to."""
         return 1
 
+    @property
+    def parameters(self) -> int:
+        """Weights, biases and gains."""
+        return self.n_out * (self.n_in + 1 + (self.norm != "none"))
+
+    @property
+    def pools(self) -> bool:
+        """Whether scatter makes one unit out of several outputs."""
+        return False
+
+    def digital(self) -> dict[str, Array]:
+        """Return what the host keeps for this layer, by name, as it starts; each is (n_out,)."""
+        zero, one = np.zeros(self.n_out, np.float32), np.ones(self.n_out, np.float32)
+        kept = {"bias": zero}
+        if self.norm != "none":
+            kept["gain"] = one
+        if self.norm == "batch":
+            kept |= {"running_mean": zero.copy(), "running_variance": one.copy()}
+        return kept
+
     def gather(self, x: Any) -> Any:
         """Map x (batch, width_in) to rows (batch * rows_per_sample, n_in)."""
         return x
@@ -59,9 +88,16 @@ class Layer(abc.ABC):
         """Map rows (batch * rows_per_sample, n_out) to (batch, width_out)."""
         return rows.reshape(-1, self.width_out)
 
-    def scatter_adjoint(self, h: Any) -> Any:
-        """Map h (batch, width_out) to rows: the adjoint of scatter."""
+    def scatter_adjoint(self, h: Any, rows: Any = None, units: Any = None) -> Any:
+        """Map h (batch, width_out) to rows: the adjoint of the derivative of scatter.
+
+        Max pooling takes where: the `rows` that were scattered and the `units` they became.
+        """
         return h.reshape(-1, self.n_out)
+
+    def scatter_tangent(self, tangent: Any, rows: Any, units: Any) -> Any:
+        """Map a tangent of the rows (rows, n_out) to that of the units they became."""
+        return self.scatter(tangent)
 
     def spread(self, error: Any) -> Any:
         """Carry an error (batch, any width) down through what gather does to the samples.
@@ -99,8 +135,9 @@ class Dense(Layer):
 class Convolution(Layer):
     """A kernel over the pixels of an image whose units are ordered (height, width, channel).
 
-    With `pool` the activated image is averaged over windows of that side; what is left of a row or
-    column of windows is dropped.
+    With `pool` windows of that side of the activated image become their average, or their maximum;
+    what is left of a row or column of windows is dropped. Where several entries of a window are
+    its maximum the first takes the slope, row by row [as PyTorch's MaxPool2d has it].
     """
 
     height: int
@@ -111,6 +148,7 @@ class Convolution(Layer):
     stride: int = 1
     padding: int = 0
     pool: int = 1
+    pooling: Pooling = "average"
 
     @property
     def height_out(self) -> int:
@@ -148,25 +186,55 @@ class Convolution(Layer):
     def rows_per_sample(self) -> int:
         return self.height_out * self.across_out
 
-    def scatter(self, rows: Any) -> Any:
-        if self.pool == 1:
-            return rows.reshape(-1, self.width_out)
-        down, across, channels = self.image_out
-        image = rows.reshape(-1, self.height_out, self.across_out, channels)
-        image = image[:, : down * self.pool, : across * self.pool]
-        windows = image.reshape(-1, down, self.pool, across, self.pool, channels)
-        return windows.mean((2, 4)).reshape(-1, self.width_out)
+    @property
+    def pools(self) -> bool:
+        return self.pool > 1
 
-    def scatter_adjoint(self, h: Any) -> Any:
-        if self.pool == 1:
+    def scatter(self, rows: Any) -> Any:
+        if not self.pools:
+            return rows.reshape(-1, self.width_out)
+        xp, (pooled, *others) = namespace(rows), self._entries(rows)
+        for entry in others:
+            pooled = xp.maximum(pooled, entry) if self.pooling == "max" else pooled + entry
+        if self.pooling == "average":
+            pooled = pooled / self.pool**2
+        return pooled.reshape(-1, self.width_out)
+
+    def scatter_adjoint(self, h: Any, rows: Any = None, units: Any = None) -> Any:
+        if not self.pools:
             return h.reshape(-1, self.n_out)
-        down, across, channels = self.image_out
-        spread = _zeros(h, len(h), self.height_out, self.across_out, channels)
-        windows = h.reshape(-1, down, 1, across, 1, channels) / self.pool**2
-        windows = windows + _zeros(h, 1, 1, self.pool, 1, self.pool, 1)
-        image = windows.reshape(-1, down * self.pool, across * self.pool, channels)
-        spread[:, : down * self.pool, : across * self.pool] = image
-        return spread.reshape(-1, self.n_out)
+        slope, spread = (
+            h.reshape(-1, *self.image_out),
+            _zeros(h, len(h) * self.rows_per_sample, self.n_out),
+        )
+        for entry, share in zip(self._entries(spread), self._shares(rows, units), strict=True):
+            entry[:] = slope * share
+        return spread
+
+    def scatter_tangent(self, tangent: Any, rows: Any, units: Any) -> Any:
+        if not self.pools:
+            return self.scatter(tangent)
+        both = zip(self._entries(tangent), self._shares(rows, units), strict=True)
+        return sum(entry * share for entry, share in both).reshape(-1, self.width_out)
+
+    def _entries(self, rows: Any) -> list[Any]:
+        """Return views (batch, *image_out) of rows: the first entries of all windows, the next."""
+        (down, across, channels), p = self.image_out, self.pool
+        image = rows.reshape(-1, self.height_out, self.across_out, channels)
+        return [image[:, i : down * p : p, j : across * p : p] for i in range(p) for j in range(p)]
+
+    def _shares(self, rows: Any, units: Any) -> Iterator[Any]:
+        """Yield, entry by entry of the windows, its derivative: 1 where it is the first maximum."""
+        if self.pooling == "average":
+            yield from [1 / self.pool**2] * self.pool**2
+            return
+        best = units.reshape(-1, *self.image_out)
+        free: Any = None
+        for entry in self._entries(rows):
+            found = entry == best
+            first = found if free is None else found & free
+            free = ~found if free is None else free & ~found
+            yield first
 
     def _window(self, i: int, j: int) -> tuple[slice, slice, slice]:
         down = slice(i, i + self.stride * (self.height_out - 1) + 1, self.stride)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..devices.arrays import Array
 from ..devices.host import Activation
-from .layers import Convolution, Dense, Graph, Layer
+from ..devices.norms import Norm
+from .layers import Convolution, Dense, Graph, Layer, Pooling
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,16 @@ class Network:
 
     @property
     def parameters(self) -> int:
-        """Weights and biases."""
-        return sum(layer.n_out * (layer.n_in + 1) for layer in self.layers)
+        """Weights, biases and gains."""
+        return sum(layer.parameters for layer in self.layers)
+
+    def digital(self) -> dict[str, Array]:
+        """Return what the host keeps for all layers, as it starts: {"bias/1": (n_out,), ...}."""
+        return {
+            f"{name}/{k}": value
+            for k, layer in enumerate(self.layers, 1)
+            for name, value in layer.digital().items()
+        }
 
     def spread(self, error: Any, layer: int) -> Any:
         """Carry an error from the output down to layer number `layer`, through the graph alone."""
@@ -52,28 +62,42 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Connect:
+    """A dense layer to come, or a graph layer: its width and norm."""
+
+    width: int
+    norm: Norm | None = None
+    """None: that of the network."""
+
+
+@dataclass(frozen=True)
 class Convolve:
-    """A convolution to come: its channels, kernel (pixels), stride, padding and pooling."""
+    """A convolution to come: channels, kernel (pixels), stride, padding, pooling and norm."""
 
     channels: int
     kernel: int = 3
     stride: int = 1
     padding: int = 0
     pool: int = 1
+    pooling: Pooling = "average"
+    norm: Norm | None = None
+    """None: that of the network."""
 
 
 def build(
     shape: tuple[int, ...],
     n_classes: int,
-    hidden: Sequence[int | Convolve],
+    hidden: Sequence[int | Connect | Convolve],
     activation: Activation = "tanh",
     adjacency: Any = None,
+    norm: Norm = "none",
 ) -> Network:
     """Return the network with these hidden layers and a linear output of one unit a class.
 
     `shape` is (features,) or (height, width, channels). A whole number is a dense layer of that
-    width, or a graph layer where `adjacency` is given. Raises ValueError where an image is
-    smaller than a kernel, or a convolution follows a dense layer.
+    width, or a graph layer where `adjacency` is given. Hidden layers have this `norm` unless they
+    name their own. Raises ValueError where an image is smaller than a kernel, or a convolution
+    follows a dense layer.
     """
     layers: list[Layer] = []
     image: tuple[int, ...] | None = shape if len(shape) == 3 else None
@@ -87,13 +111,14 @@ def build(
                     f"layer {k} is a convolution and takes an image (height, width, channels); "
                     f"what comes to it is {features} features"
                 )
-            layer: Layer = _convolution(k, item, image, activation)
+            layer: Layer = _convolution(k, item, image, activation, item.norm or norm)
             assert isinstance(layer, Convolution)
             image = layer.image_out
         else:
-            if item < 1:
-                raise ValueError(f"layer {k} takes a width from 1, got {item}")
-            layer = _full(features, item, activation, adjacency)
+            full = Connect(item) if isinstance(item, int) else item
+            if full.width < 1:
+                raise ValueError(f"layer {k} takes a width from 1, got {full.width}")
+            layer = _full(features, full.width, activation, adjacency, full.norm or norm)
             image = None
         layers.append(layer)
         features = layer.width_out
@@ -101,14 +126,18 @@ def build(
     return Network(tuple(layers))
 
 
-def _full(inputs: int, outputs: int, activation: Activation, adjacency: Any) -> Layer:
+def _full(
+    inputs: int, outputs: int, activation: Activation, adjacency: Any, norm: Norm = "none"
+) -> Layer:
     if adjacency is None:
-        return Dense(inputs=inputs, outputs=outputs, activation=activation)
-    return Graph(inputs=inputs, outputs=outputs, activation=activation, adjacency=adjacency)
+        return Dense(inputs=inputs, outputs=outputs, activation=activation, norm=norm)
+    return Graph(
+        inputs=inputs, outputs=outputs, activation=activation, norm=norm, adjacency=adjacency
+    )
 
 
 def _convolution(
-    k: int, item: Convolve, image: tuple[int, ...], activation: Activation
+    k: int, item: Convolve, image: tuple[int, ...], activation: Activation, norm: Norm
 ) -> Convolution:
     height, width, channels = image
     if min(item.channels, item.kernel, item.stride, item.pool) < 1 or item.padding < 0:
@@ -116,6 +145,8 @@ def _convolution(
             f"layer {k}: channels, kernel, stride and pool take whole numbers from 1, padding "
             f"from 0, got {item}"
         )
+    if item.pooling == "max" and item.pool == 1:
+        raise ValueError(f'layer {k}: pooling = "max" takes a pool from 2, got 1')
     if min(height, width) + 2 * item.padding < item.kernel:
         raise ValueError(
             f"layer {k}: a kernel of {item.kernel} does not fit an image of {height} x {width} "
@@ -130,7 +161,9 @@ def _convolution(
         stride=item.stride,
         padding=item.padding,
         pool=item.pool,
+        pooling=item.pooling,
         activation=activation,
+        norm=norm,
     )
     if 0 in layer.image_out:
         raise ValueError(

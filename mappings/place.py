@@ -30,7 +30,8 @@ class Placement:
     ledger: Ledger
     seed: Seed
     digital: dict[str, Any] = field(default_factory=dict)
-    """Biases and whatever an optimizer remembers, by name; arrays of the kind `array` gives."""
+    """Biases, gains, running statistics and whatever an optimizer remembers, by name; arrays of
+    the kind `array` gives."""
     batch: int | None = None
     """What sums over a batch are divided by; None: by the size of the batch that came."""
     steps: int = 0
@@ -129,6 +130,5 @@ def place(
                 w = rng.standard_normal((demand.n_out, demand.n_in), np.float32)
                 with ledger.stage(f"program/{demand.name}"):
                     devices[demand.name].program(w * np.float32(demand.spread))
-    for k, layer in enumerate(network.layers, 1):
-        placement.digital[f"bias/{k}"] = placement.array(np.zeros(layer.n_out, np.float32))
+    placement.digital = {name: placement.array(a) for name, a in network.digital().items()}
     return placement

@@ -247,13 +247,16 @@ class Arm:
         )
 
     def weights(self) -> dict[str, Array]:
-        """Return the trained matrices (n_out, n_in) and biases (n_out,) by name."""
+        """Return the trained matrices (n_out, n_in), and by layer what the host keeps (n_out,).
+
+        That is biases, gains and running means and variances, by name as the matrices are.
+        """
         found: dict[str, Array] = {}
         for name, device in self.placement.devices.items():
             if name.startswith(("weight", "head")):
                 found[name] = np.ascontiguousarray(device.matrix(), np.float32)
-        for name, value in self.placement.digital.items():
-            if name.startswith("bias"):
-                plain = value if namespace(value) is np else value.cpu().numpy()
-                found[name] = np.ascontiguousarray(plain)
+        for name in self.placement.network.digital():
+            value = self.placement.digital[name]
+            plain = value if namespace(value) is np else value.cpu().numpy()
+            found[name] = np.ascontiguousarray(plain)
         return found

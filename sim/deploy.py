@@ -32,7 +32,7 @@ class Deployed:
 
 @dataclass
 class Chip:
-    """One chip: the trained matrices on devices of their own, biases beside them."""
+    """One chip: the trained matrices on devices of their own, biases and norms beside them."""
 
     placement: Placement
     arm: Arm
@@ -80,8 +80,8 @@ def make_chip(arm: Arm, number: int, weights: dict[str, Array], ledger: Ledger) 
         except (ValueError, ImportError) as wrong:
             raise _bad(arm.experiment, name, wrong) from wrong
         placement.devices[name] = device
-    for k in range(1, placement.network.depth + 1):
-        placement.digital[f"bias/{k}"] = placement.array(weights[f"bias/{k}"])
+    for name in placement.network.digital():
+        placement.digital[name] = placement.array(weights[name])
     return Chip(placement, Arm(arm.name, arm.experiment, arm.data, placement))
 
 

@@ -49,7 +49,7 @@ def redeploy(
 
 
 def _weights(path: Path, arm: Arm) -> dict[str, Array]:
-    """Return the matrices and biases of a trained arm. Raises BadInput where they do not fit."""
+    """Return the trained `weights` of an arm. Raises BadInput where they do not fit."""
     arrays, _ = read_arrays(path)
     wanted = {name: w.shape for name, w in arm.weights().items()}
     if {name: w.shape for name, w in arrays.items()} != wanted:

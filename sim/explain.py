@@ -22,13 +22,14 @@ from .datasets import KNOWN
 from .deployment import DeployTable
 from .experiment import TABLES
 from .places import BadInput
-from .tables import HIDDEN_TAKES, ConvolutionTable, Table, fields_of, takes
+from .tables import HIDDEN_TAKES, ConnectionTable, ConvolutionTable, Table, fields_of, takes
 from .units import si
 
+LAYERS: Mapping[str, type[Table]] = {"connection": ConnectionTable, "convolution": ConvolutionTable}
 SECTIONS: Mapping[str, type[Table]] = {
     **TABLES,
     "deploy": DeployTable,
-    "convolution": ConvolutionTable,
+    **LAYERS,
 }
 
 
@@ -59,7 +60,7 @@ def _told(title: str, words: str) -> Iterator[Any]:
 
 def _section(name: str) -> Iterator[Any]:
     cls = SECTIONS[name]
-    title = "{ } in [network] hidden" if name == "convolution" else f"[{name}]"
+    title = "{ } in [network] hidden" if name in LAYERS else f"[{name}]"
     said = first_paragraph(cls).removeprefix(f"[{name}]: ")
     yield from _told(title, said[0].upper() + said[1:])
     yield _settings(cls, cls)

@@ -113,6 +113,7 @@ def prepare(name: str, experiment: Experiment, data: Data) -> Arm:
             experiment.network.layers(),
             experiment.network.activation,
             data.graph,
+            experiment.network.norm,
         )
     except ValueError as wrong:
         raise at.bad(("network", "hidden"), str(wrong)) from wrong
@@ -120,6 +121,7 @@ def prepare(name: str, experiment: Experiment, data: Data) -> Arm:
         demands = experiment.algorithm.demands(network)
     except ValueError as wrong:
         raise at.bad(("algorithm", "rule"), str(wrong)) from wrong
+    _check_batches(experiment, data, network)
     on = _places(experiment, demands)
     _check_memory(experiment, data, network, demands)
     try:
@@ -179,6 +181,24 @@ def _places(experiment: Experiment, demands: Sequence[Demand]) -> list[str]:
     return [key for key in experiment.places if key in wanted]
 
 
+def _check_batches(experiment: Experiment, data: Data, network: Network) -> None:
+    """Raise BadInput where a step may hold too few samples for batch norm."""
+    if data.graph is not None or all(layer.norm != "batch" for layer in network.layers):
+        return
+    train, samples = experiment.train, len(data.train)
+    takes = 'norm = "batch" takes 2 samples or more in every step'
+    if train.sampling == "poisson":
+        raise experiment.at.bad(
+            ("train", "sampling"),
+            f'{takes}, and a Poisson batch may hold fewer: take sampling = "shuffle"',
+        )
+    if 1 in (min(train.batch, samples), samples % train.batch):
+        raise experiment.at.bad(
+            ("train", "batch"),
+            f"{takes}, and batches of {train.batch} leave one of a single sample of {samples:,}",
+        )
+
+
 def _check_memory(
     experiment: Experiment, data: Data, network: Network, demands: Sequence[Demand]
 ) -> None:
@@ -195,7 +215,10 @@ def _check_memory(
         if holds and str(settings.get("place", "cpu")) == "cpu":
             entries += 2 * d.n_out * d.n_in
     batch = len(data.x) if data.graph is not None else min(experiment.train.batch, len(data.train))
-    entries += sum(batch * a.rows_per_sample * (a.n_in + a.n_out) for a in network.layers)
+    entries += sum(
+        batch * a.rows_per_sample * (a.n_in + (1 + (a.norm != "none")) * a.n_out)
+        for a in network.layers
+    )
     if 4 * entries > there:
         raise experiment.at.bad(
             ("network", "hidden"),

@@ -19,8 +19,10 @@ from ..algorithms import Loss, Optimizer
 from ..devices import Device
 from ..devices.base import SET_BY_MAPPING
 from ..devices.host import Activation
+from ..devices.norms import Norm
 from ..devices.words import unknown
-from ..mappings.network import Convolve
+from ..mappings.layers import Pooling
+from ..mappings.network import Connect, Convolve
 from .places import Path, Source, shown
 
 Positive = Annotated[int, Field(ge=1, le=10**9)]
@@ -55,6 +57,15 @@ class DataTable(Table):
     """Whether a known set that is not there is fetched, and checked against its hash."""
 
 
+class ConnectionTable(Table):
+    """One dense layer in [network] hidden, or graph layer, that has a norm of its own."""
+
+    width: Positive
+    """Units of the layer."""
+    norm: Norm | None = None
+    """Of each unit over the batch, or of each sample over the units; None: that of [network]."""
+
+
 class ConvolutionTable(Table):
     """One convolution in [network] hidden."""
 
@@ -67,30 +78,47 @@ class ConvolutionTable(Table):
     padding: Annotated[int, Field(ge=0, le=10**6)] = 0
     """Zeros around the image, on each side."""
     pool: Positive = 1
-    """Side of the windows whose means go on; 1: every pixel does."""
+    """Side of the windows that the image is pooled over; 1: every pixel goes on."""
+    pooling: Pooling = "average"
+    """What a window leaves: the mean of its pixels, or the largest."""
+    norm: Norm | None = None
+    """Of each channel, over the batch or over the image; None: that of [network]."""
 
 
 def _kind(item: Any) -> str:
-    return "convolution" if isinstance(item, (dict, ConvolutionTable)) else "width"
+    if isinstance(item, ConnectionTable) or (isinstance(item, dict) and "width" in item):
+        return "connection"
+    return "convolution" if isinstance(item, (dict, ConvolutionTable)) else "number"
 
 
 Hidden = Annotated[
-    Annotated[Positive, Tag("width")] | Annotated[ConvolutionTable, Tag("convolution")],
+    Annotated[Positive, Tag("number")]
+    | Annotated[ConnectionTable, Tag("connection")]
+    | Annotated[ConvolutionTable, Tag("convolution")],
     Discriminator(_kind),
 ]
 
 
 class NetworkTable(Table):
-    """[network]: hidden layers, a width for a dense one, a table for a convolution."""
+    """[network]: hidden layers, a width for a dense one, a table for a convolution or a norm."""
 
     hidden: list[Hidden] = [128, 128]
-    """Widths of dense layers, and convolutions as { channels = 8, kernel = 3 }."""
+    """Dense layers by their width, others by tables: `hwloop explain convolution`, `connection`."""
     activation: Activation = "tanh"
     """Of every hidden unit; the output has none."""
+    norm: Norm = "none"
+    """That of every hidden layer which names none."""
 
-    def layers(self) -> list[int | Convolve]:
+    def layers(self) -> list[int | Connect | Convolve]:
         """Return the hidden layers as the mappings take them."""
-        return [h if isinstance(h, int) else Convolve(**h.model_dump()) for h in self.hidden]
+        found: list[int | Connect | Convolve] = []
+        for h in self.hidden:
+            if isinstance(h, int):
+                found.append(h)
+            else:
+                made = Connect if isinstance(h, ConnectionTable) else Convolve
+                found.append(made(**h.model_dump()))
+        return found
 
 
 class TrainTable(Table):
@@ -135,7 +163,9 @@ class HostTable(Table):
     """One of `hwloop devices`, or the path of a TOML file."""
 
 
-HIDDEN_TAKES = "widths (whole numbers from 1) and convolutions, as [64] or [{ channels = 8 }, 64]"
+HIDDEN_TAKES = (
+    "widths (whole numbers from 1) and tables, as [64] or [{ channels = 8 }, { width = 64 }]"
+)
 
 
 @cache
@@ -189,7 +219,7 @@ def validated(
         return table.model_validate(values)
     except ValidationError as wrong:
         error = wrong.errors(include_url=False)[0]
-        loc = tuple(p for p in error["loc"] if p not in ("width", "convolution"))
+        loc = tuple(p for p in error["loc"] if p not in ("number", "connection", "convolution"))
         raise at.bad((*path, str(loc[0])), _sentence(table, loc, error)) from None
 
 
@@ -200,9 +230,10 @@ def _sentence(table: type[Table], loc: tuple[str | int, ...], error: Any) -> str
     info = table.model_fields[str(loc[0])]
     wanted = HIDDEN_TAKES
     if inner and isinstance(inner[-1], str) and str(loc[0]) == "hidden":
-        info = ConvolutionTable.model_fields.get(inner[-1], info)
+        known = (ConnectionTable if "connection" in error["loc"] else ConvolutionTable).model_fields
+        info = known.get(inner[-1], info)
         if error["type"] == "extra_forbidden":
-            return f"{name}: {unknown('key', inner[-1], ConvolutionTable.model_fields)}"
+            return f"{name}: {unknown('key', inner[-1], known)}"
         name += f", {inner[-1]}"
         wanted = takes(info.annotation, info)
     elif str(loc[0]) != "hidden":

@@ -59,7 +59,7 @@ def test_examples_are_experiments_that_can_be_placed_and_trained(file):
     known = KNOWN[experiment.data.set]
     if any(not (data_directory() / name).is_file() for name in known.files):
         pytest.skip(f"{experiment.data.set} is not in HWLOOP_DATA_DIR")
-    if experiment.data.set in ("mnist", "fashion_mnist"):
+    if experiment.data.set in ("mnist", "fashion_mnist", "cifar10"):
         settings += ["data.limit_train=512", "data.limit_test=100"]
     for arm in prepare_all(read(file, settings)).values():
         assert arm.train(lambda progress: None, lambda: False, lambda: None)
