@@ -141,6 +141,10 @@ class Algorithm(abc.ABC):
         """Return scores (batch, n_classes) of x (batch, features): the largest is the answer."""
         return self.forward(on, x).output
 
+    def enter(self, on: Placement, x: Any) -> Any:
+        """Return x (batch, width) as it goes into the next layer, in the current stage."""
+        return x
+
     def forward(
         self, on: Placement, x: Any, name: str = "forward", after: tuple[str, ...] = ()
     ) -> Pass:
@@ -153,6 +157,7 @@ class Algorithm(abc.ABC):
         for k, layer in enumerate(on.network.layers, 1):
             stage = f"{name}/{k}"
             with on.ledger.stage(stage, after=before):
+                x = self.enter(on, x)
                 rows = layer.gather(x)
                 if rows is not x:
                     on.host.count("GATHER", len(x), rows.shape[0] * rows.shape[1])

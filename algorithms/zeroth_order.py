@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -19,12 +19,14 @@ from ..mappings import Demand, Network, Placement
 from .base import Algorithm, Pass
 from .optimizers import digital_copy
 
+Direction = Literal["signs", "gaussian"]
+
 
 @dataclass(frozen=True)
 class ZerothOrder(Algorithm):
     """Weights are written three times and multiplied twice; no gradient has a way of its own."""
 
-    direction: Literal["signs", "gaussian"] = "signs"
+    direction: Direction = "signs"
     shift: float = 0.01
     """How far the weights are shifted, eps."""
 
@@ -32,10 +34,7 @@ class ZerothOrder(Algorithm):
     by_outer_products: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.direction not in ("signs", "gaussian"):
-            raise ValueError(f'direction takes "signs" or "gaussian", got {self.direction!r}')
-        if not 0 < self.shift < np.inf:
-            raise ValueError(f"shift takes a number above 0, got {self.shift}")
+        check_shift(self.direction, self.shift)
 
     def demands(self, network: Network) -> Sequence[Demand]:
         return self.weights(network)
@@ -58,7 +57,7 @@ class ZerothOrder(Algorithm):
             self._shift(on, -sign * self.shift, write=False)
             before = (f"error/{name}",)
         slope = (losses[0] - losses[1]) / (2 * self.shift)
-        for k, (weights, biases) in enumerate(self._directions(on), 1):
+        for k, (weights, biases) in enumerate(directions(on, self.direction, on.steps), 1):
             with on.ledger.stage(f"update/{k}", after=before):
                 self.optimizer.descend(on, f"weight/{k}", weights * slope, rate)
                 self.optimizer.shift(on, f"bias/{k}", biases * slope, rate)
@@ -72,19 +71,31 @@ class ZerothOrder(Algorithm):
 
         Without `write` only the biases go back: the next shift writes every matrix anew.
         """
-        for k, (weights, biases) in enumerate(self._directions(on), 1):
+        for k, (weights, biases) in enumerate(directions(on, self.direction, on.steps), 1):
             on.digital[f"bias/{k}"] = on.digital[f"bias/{k}"] + biases * by
             if write:
                 on.host.count("ADD", 1, weights.shape[0] * weights.shape[1])
                 copy = digital_copy(on, f"weight/{k}")
                 on[f"weight/{k}"].program(copy + weights * by)
 
-    def _directions(self, on: Placement) -> Iterator[tuple[Any, Any]]:
-        """Yield the directions of weights (n_out, n_in) and biases (n_out,), by step and layer."""
-        for k, layer in enumerate(on.network.layers, 1):
-            rng = on.seed.child("direction").child(f"weight/{k}").rng(on.steps)
-            drawn = rng.standard_normal((layer.n_out, layer.n_in + 1), np.float32)
-            on.host.count("DRAW", 1, drawn.size)
-            if self.direction == "signs":
-                drawn = np.where(drawn < 0, np.float32(-1), np.float32(1))
-            yield on.array(np.ascontiguousarray(drawn[:, :-1])), on.array(drawn[:, -1].copy())
+
+def directions(on: Placement, direction: Direction, at: int) -> Iterator[tuple[Any, Any]]:
+    """Yield draw number `at` of the directions of weights (n_out, n_in) and biases (n_out,).
+
+    Layer by layer; the same number gives the same directions again.
+    """
+    for k, layer in enumerate(on.network.layers, 1):
+        rng = on.seed.child("direction").child(f"weight/{k}").rng(at)
+        drawn = rng.standard_normal((layer.n_out, layer.n_in + 1), np.float32)
+        on.host.count("DRAW", 1, drawn.size)
+        if direction == "signs":
+            drawn = np.where(drawn < 0, np.float32(-1), np.float32(1))
+        yield on.array(np.ascontiguousarray(drawn[:, :-1])), on.array(drawn[:, -1].copy())
+
+
+def check_shift(direction: str, shift: float) -> None:
+    """Raise ValueError where there is no such direction, or no shift along it."""
+    if direction not in get_args(Direction):
+        raise ValueError(f'direction takes "signs" or "gaussian", got {direction!r}')
+    if not 0 < shift < np.inf:
+        raise ValueError(f"shift takes a number above 0, got {shift}")
