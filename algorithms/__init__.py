@@ -14,7 +14,7 @@ from .forward_forward import ForwardForward
 from .forward_gradient import ForwardGradient
 from .frozen import Frozen
 from .likelihood_ratio import LikelihoodRatio
-from .losses import LOSSES, Loss, MeanSquare, SoftmaxCrossEntropy
+from .losses import LOSSES, Cosine, Loss, MeanSquare, SoftmaxCrossEntropy
 from .mono_forward import MonoForward
 from .optimizers import SGD, Adam, Optimizer
 from .pepita import PEPITA
@@ -60,6 +60,7 @@ __all__ = [
     "Apollo",
     "Backprop",
     "CascadedForward",
+    "Cosine",
     "DFA",
     "DRTP",
     "EquilibriumPropagation",

@@ -26,6 +26,7 @@ class ScalableForwardForward(Algorithm):
     threshold: float = 2.0
 
     by_sample: ClassVar[bool] = False
+    takes_codes: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         positive(self.threshold)

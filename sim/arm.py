@@ -113,11 +113,16 @@ class Arm:
             )
 
     def arrays(self) -> tuple[Any, Any]:
-        """Return the features and one-hot targets of all samples, where the weights live."""
-        onehot = np.zeros((len(self.data.y), self.data.n_classes), np.float32)
+        """Return the features and targets of all samples, where the weights live.
+
+        One-hot, or the codes of [target]; a sample without a class has zeros.
+        """
+        codes = self.placement.digital.get("codes")
+        table = np.eye(self.data.n_classes, dtype=np.float32) if codes is None else _plain(codes)
+        target = np.zeros((len(self.data.y), table.shape[1]), np.float32)
         known = self.data.y >= 0
-        onehot[np.flatnonzero(known), self.data.y[known]] = 1.0
-        return self.placement.array(self.data.x), self.placement.array(onehot)
+        target[known] = table[self.data.y[known]]
+        return self.placement.array(self.data.x), self.placement.array(target)
 
     def batches(self) -> list[Array]:
         """Return the indices of every step of this epoch; they depend on its number alone."""
@@ -247,13 +252,17 @@ class Arm:
         )
 
     def weights(self) -> dict[str, Array]:
-        """Return the trained matrices (n_out, n_in) and biases (n_out,) by name."""
+        """Return the trained matrices (n_out, n_in), biases (n_out,) and any codes, by name."""
         found: dict[str, Array] = {}
         for name, device in self.placement.devices.items():
             if name.startswith(("weight", "head")):
                 found[name] = np.ascontiguousarray(device.matrix(), np.float32)
         for name, value in self.placement.digital.items():
-            if name.startswith("bias"):
-                plain = value if namespace(value) is np else value.cpu().numpy()
-                found[name] = np.ascontiguousarray(plain)
+            if name.startswith(("bias", "codes")):
+                found[name] = np.ascontiguousarray(_plain(value))
         return found
+
+
+def _plain(value: Any) -> Array:
+    found: Array = value if namespace(value) is np else value.cpu().numpy()
+    return found

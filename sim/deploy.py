@@ -82,6 +82,8 @@ def make_chip(arm: Arm, number: int, weights: dict[str, Array], ledger: Ledger) 
         placement.devices[name] = device
     for k in range(1, placement.network.depth + 1):
         placement.digital[f"bias/{k}"] = placement.array(weights[f"bias/{k}"])
+    if "codes" in weights:
+        placement.digital["codes"] = placement.array(weights["codes"])
     return Chip(placement, Arm(arm.name, arm.experiment, arm.data, placement))
 
 
