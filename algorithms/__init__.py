@@ -14,10 +14,11 @@ from .forward_forward import ForwardForward
 from .forward_gradient import ForwardGradient
 from .frozen import Frozen
 from .likelihood_ratio import LikelihoodRatio
-from .losses import LOSSES, Loss, MeanSquare, SoftmaxCrossEntropy
+from .losses import LOSSES, Cosine, Loss, MeanSquare, SoftmaxCrossEntropy
 from .mono_forward import MonoForward
 from .optimizers import SGD, Adam, Optimizer
 from .pepita import PEPITA
+from .quantized_zeroth_order import QuantizedZerothOrder
 from .scalable_ff import ScalableForwardForward
 from .sign_dfa import SignDFA
 from .synthetic_gradient import SyntheticGradient
@@ -43,6 +44,7 @@ RULES: dict[str, type[Algorithm]] = {
     "forward_gradient": ForwardGradient,
     "likelihood_ratio": LikelihoodRatio,
     "zeroth_order": ZerothOrder,
+    "quantized_zeroth_order": QuantizedZerothOrder,
     "equilibrium": EquilibriumPropagation,
     "frozen": Frozen,
 }
@@ -58,6 +60,7 @@ __all__ = [
     "Apollo",
     "Backprop",
     "CascadedForward",
+    "Cosine",
     "DFA",
     "DRTP",
     "EquilibriumPropagation",
@@ -75,6 +78,7 @@ __all__ = [
     "Optimizer",
     "PEPITA",
     "Pass",
+    "QuantizedZerothOrder",
     "RULES",
     "SGD",
     "ScalableForwardForward",

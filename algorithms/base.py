@@ -66,6 +66,8 @@ class Algorithm(abc.ABC):
     """Whether every change is a sum over samples that `update` is given: what privacy clips."""
     by_outer_products: ClassVar[bool] = True
     """Whether every change of a weight is one; else whole matrices are written."""
+    takes_codes: ClassVar[bool] = True
+    """Whether it learns from an error at the output, so that targets may be codes of classes."""
     keeps_sums: ClassVar[bool] = False
     """Whether a forward pass keeps what goes into the activations."""
 
@@ -156,7 +158,21 @@ class Algorithm(abc.ABC):
 
     def predict(self, on: Placement, x: Any) -> Any:
         """Return scores (batch, n_classes) of x (batch, features): the largest is the answer."""
-        return self.forward(on, x).output
+        return self.decoded(on, self.forward(on, x).output)
+
+    def decoded(self, on: Placement, output: Any) -> Any:
+        """Return an output (batch, n) as scores (batch, n_classes), where codes stand for classes.
+
+        `on.digital["codes"]` (n_classes, n) are those; without them the output is the scores.
+        """
+        if "codes" not in on.digital:
+            return output
+        with on.ledger.stage("decode", after=on.ledger.stages[-1:]):
+            return self.loss.closeness(on.host, output, on.digital["codes"])
+
+    def enter(self, on: Placement, x: Any) -> Any:
+        """Return x (batch, width) as it goes into the next layer, in the current stage."""
+        return x
 
     def forward(
         self,
@@ -176,6 +192,7 @@ class Algorithm(abc.ABC):
         for k, layer in enumerate(on.network.layers, 1):
             stage = f"{name}/{k}"
             with on.ledger.stage(stage, after=before):
+                x = self.enter(on, x)
                 rows = layer.gather(x)
                 if rows is not x:
                     on.host.count("GATHER", len(x), rows.shape[0] * rows.shape[1])

@@ -38,6 +38,7 @@ class CascadedForward(Algorithm):
     """Weight of the squared norm in the closed form."""
 
     by_sample: ClassVar[bool] = False
+    takes_codes: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.blocks not in ("random", "dfa"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ..mappings import Demand, Network, Placement
 from .base import Algorithm, Pass
@@ -19,6 +19,8 @@ from .direct import feedback, split, teach_hidden, teach_output
 @dataclass(frozen=True)
 class DRTP(Algorithm):
     """Weights are multiplied and updated; layer k updates as soon as it has been passed."""
+
+    takes_codes: ClassVar[bool] = False
 
     def demands(self, network: Network) -> Sequence[Demand]:
         return [*self.weights(network), *feedback(network)]

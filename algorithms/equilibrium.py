@@ -73,7 +73,8 @@ class EquilibriumPropagation(Algorithm):
 
     def predict(self, on: Placement, x: Any) -> Any:
         start = self._start(on, self.forward(on, x))
-        return self._relax(on, start, None, 0.0, self.settle, "free", "forward")[-1]
+        states = self._relax(on, start, None, 0.0, self.settle, "free", "forward")
+        return self.decoded(on, states[-1])
 
     def step(
         self, on: Placement, x: Any, target: Any, mask: Any = None, rate: float = 1.0

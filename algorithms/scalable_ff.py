@@ -28,6 +28,7 @@ class ScalableForwardForward(Algorithm):
     """Goodness, a mean square, that tells right from wrong."""
 
     by_sample: ClassVar[bool] = False
+    takes_codes: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         positive(self.threshold)

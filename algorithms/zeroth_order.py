@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -19,12 +19,14 @@ from ..mappings import Demand, Network, Placement
 from .base import Algorithm, Pass
 from .optimizers import digital_copy
 
+Direction = Literal["signs", "gaussian"]
+
 
 @dataclass(frozen=True)
 class ZerothOrder(Algorithm):
     """Weights are written three times and multiplied twice; no gradient has a way of its own."""
 
-    direction: Literal["signs", "gaussian"] = "signs"
+    direction: Direction = "signs"
     """What a shift of the weights is drawn from: signs, as SPSA does, or normals, as MeZO does."""
     shift: float = 0.01
     """How far the weights are shifted, eps."""
@@ -33,10 +35,7 @@ class ZerothOrder(Algorithm):
     by_outer_products: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.direction not in ("signs", "gaussian"):
-            raise ValueError(f'direction takes "signs" or "gaussian", got {self.direction!r}')
-        if not 0 < self.shift < np.inf:
-            raise ValueError(f"shift takes a number above 0, got {self.shift}")
+        check_shift(self.direction, self.shift)
 
     def demands(self, network: Network) -> Sequence[Demand]:
         return self.weights(network)
@@ -59,7 +58,7 @@ class ZerothOrder(Algorithm):
             self._shift(on, -sign * self.shift, write=False)
             before = (f"error/{name}",)
         slope = (losses[0] - losses[1]) / (2 * self.shift)
-        for k, (weights, digital) in enumerate(self._directions(on), 1):
+        for k, (weights, digital) in enumerate(directions(on, self.direction, on.steps), 1):
             with on.ledger.stage(f"update/{k}", after=before):
                 self.optimizer.descend(on, f"weight/{k}", weights * slope, rate)
                 for name, direction in digital.items():
@@ -74,26 +73,37 @@ class ZerothOrder(Algorithm):
 
         Without `write` only these go back: the next shift writes every matrix anew.
         """
-        for k, (weights, digital) in enumerate(self._directions(on), 1):
-            for name, direction in digital.items():
-                on.digital[name] = on.digital[name] + direction * by
+        for k, (weights, digital) in enumerate(directions(on, self.direction, on.steps), 1):
+            for name, along in digital.items():
+                on.digital[name] = on.digital[name] + along * by
             if write:
                 on.host.count("ADD", 1, weights.shape[0] * weights.shape[1])
                 copy = digital_copy(on, f"weight/{k}")
                 on[f"weight/{k}"].program(copy + weights * by)
 
-    def _directions(self, on: Placement) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """Yield each layer's direction of weights (n_out, n_in), and of biases and gains (n_out,).
 
-        Drawn by the step and the layer.
-        """
-        for k, layer in enumerate(on.network.layers, 1):
-            rng = on.seed.child("direction").child(f"weight/{k}").rng(on.steps)
-            names = [f"bias/{k}"] if layer.norm == "none" else [f"bias/{k}", f"gain/{k}"]
-            drawn = rng.standard_normal((layer.n_out, layer.n_in + len(names)), np.float32)
-            on.host.count("DRAW", 1, drawn.size)
-            if self.direction == "signs":
-                drawn = np.where(drawn < 0, np.float32(-1), np.float32(1))
-            columns = enumerate(names, layer.n_in)
-            digital = {name: on.array(drawn[:, at].copy()) for at, name in columns}
-            yield on.array(np.ascontiguousarray(drawn[:, : layer.n_in])), digital
+def directions(
+    on: Placement, direction: Direction, at: int
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Yield draw number `at` of the directions of weights (n_out, n_in), and of biases and gains.
+
+    Layer by layer, the latter (n_out,) by name; the same number gives the same directions again.
+    """
+    for k, layer in enumerate(on.network.layers, 1):
+        rng = on.seed.child("direction").child(f"weight/{k}").rng(at)
+        names = [f"bias/{k}"] if layer.norm == "none" else [f"bias/{k}", f"gain/{k}"]
+        drawn = rng.standard_normal((layer.n_out, layer.n_in + len(names)), np.float32)
+        on.host.count("DRAW", 1, drawn.size)
+        if direction == "signs":
+            drawn = np.where(drawn < 0, np.float32(-1), np.float32(1))
+        columns = enumerate(names, layer.n_in)
+        digital = {name: on.array(drawn[:, column].copy()) for column, name in columns}
+        yield on.array(np.ascontiguousarray(drawn[:, : layer.n_in])), digital
+
+
+def check_shift(direction: str, shift: float) -> None:
+    """Raise ValueError where there is no such direction, or no shift along it."""
+    if direction not in get_args(Direction):
+        raise ValueError(f'direction takes "signs" or "gaussian", got {direction!r}')
+    if not 0 < shift < np.inf:
+        raise ValueError(f"shift takes a number above 0, got {shift}")

@@ -10,6 +10,7 @@ from .ideal import Ideal
 from .ledger import Count, Ledger, Op, Step
 from .matrix_engine import MatrixEngine
 from .opu import OPU
+from .paired import Paired
 from .printed import Printed
 from .pulsed_crossbar import PulsedCrossbar
 from .random_crossbar import RandomCrossbar
@@ -25,6 +26,7 @@ CATALOGUE: dict[str, type[Device]] = {
     "ideal": Ideal,
     "matrix_engine": MatrixEngine,
     "opu": OPU,
+    "paired": Paired,
     "printed": Printed,
     "pulsed_crossbar": PulsedCrossbar,
     "random_crossbar": RandomCrossbar,
@@ -45,6 +47,7 @@ __all__ = [
     "OPU",
     "Op",
     "OpticalFeatures",
+    "Paired",
     "Printed",
     "PulsedCrossbar",
     "RandomCrossbar",

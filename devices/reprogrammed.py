@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from .arrays import Array
-from .base import SET_BY_MAPPING, Can, Device, Unable, words
+from .base import Can, Device
 from .crossbar import Crossbar
 from .host import Host
+from .inside import inner_state, make_inside, restore_inner
 from .ledger import Count, Ledger
 from .seeds import Draw
-from .words import unknown
 
 
 @dataclass(kw_only=True, eq=False)
@@ -57,29 +57,10 @@ class Reprogrammed(Device):
             self.ledger.build(self.name, units)
 
     def _made(self) -> Device:
-        from . import CATALOGUE
+        from .paired import Paired
 
-        settings = dict(self.of)
-        kind = settings.pop("device", None)
-        able = [k for k, c in CATALOGUE.items() if Can.PROGRAM in c.can and c is not Reprogrammed]
-        if kind not in CATALOGUE:
-            raise ValueError(f"{self.name}: of: {unknown('device', str(kind), able)}")
-        cls = CATALOGUE[kind]
-        if kind not in able:
-            raise Unable(
-                f"{self.name}: of takes a device that can PROGRAM; {cls.__name__} can "
-                f"{words(cls.can)}; able are: {', '.join(able)}"
-            )
-        known = {f.name for f in fields(cls)} - SET_BY_MAPPING
-        for key in settings:
-            if key not in known:
-                raise ValueError(f"{self.name}: of: {unknown('key', key, known)}")
-        if self.technology:
-            settings.setdefault("technology", self.technology)
-        return cls(
-            n_out=self.n_out, n_in=self.n_in, name=self.name, seed=self.seed, ledger=Ledger(),
-            **settings,
-        )  # fmt: skip
+        wrappers = (Reprogrammed, Paired)
+        return make_inside(self, self.of, wrappers, self.n_out, self.n_in, self.name, Ledger())
 
     def matrix(self) -> Array:
         return self.inner.matrix()
@@ -136,14 +117,9 @@ class Reprogrammed(Device):
         return {e: Count(c.work / self.every, c.depth / self.every) for e, c in written.items()}
 
     def _state(self) -> dict[str, Array]:
-        inside = {f"inner:{name}": array for name, array in self.inner.state().items()}
+        inside = inner_state("inner", self.inner)
         return {"copy": self._copy, "updates": self._updates, **inside}
 
     def _restore(self, arrays: Mapping[str, Array]) -> None:
         self._copy[:], self._updates[:] = arrays["copy"], arrays["updates"]
-        inside = {
-            name.removeprefix("inner:"): array
-            for name, array in arrays.items()
-            if name.startswith("inner:")
-        }
-        self.inner.restore(inside)
+        restore_inner("inner", self.inner, arrays)

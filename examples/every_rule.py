@@ -34,6 +34,7 @@ from hwloop.algorithms import (
     LikelihoodRatio,
     MeanSquare,
     MonoForward,
+    QuantizedZerothOrder,
     ScalableForwardForward,
     SignDFA,
     SyntheticGradient,
@@ -51,6 +52,7 @@ ENGINE = "nvidia_a100_fp32"
 MIDDLE = (0.1, 0.3, 1.0, 3.0)
 LOW = (0.01, 0.03, 0.1, 0.3)
 TINY = (0.0005, 0.001, 0.002, 0.004)
+STEPS = (0.008, 0.016, 0.032)
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,14 @@ ENTRIES = {
     "likelihood ratio": Entry(LikelihoodRatio, LOW),
     "weight forward gradient": Entry(ForwardGradient, TINY),
     "zeroth order (SPSA)": Entry(ZerothOrder, TINY),
+    "fixed point, 16w8a, m = 1": Entry(QuantizedZerothOrder, STEPS),
+    "fixed point, 16w8a, m = 3": Entry(QuantizedZerothOrder, STEPS, {"directions": 3}),
+    "fixed point, 16w8a, m = 3, nearby": Entry(
+        QuantizedZerothOrder, STEPS, {"directions": 3, "neighbourhood": 0.01}
+    ),
+    "fixed point, 8w8a, m = 3": Entry(
+        QuantizedZerothOrder, STEPS, {"directions": 3, "weight_bits": 8}
+    ),
     "equilibrium": Entry(EquilibriumPropagation, (0.03, 0.1, 0.3), {"loss": MeanSquare()}),
     "frozen control": Entry(Frozen, (0.3, 1.0, 3.0, 10.0)),
 }

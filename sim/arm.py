@@ -113,11 +113,16 @@ class Arm:
             )
 
     def arrays(self) -> tuple[Any, Any]:
-        """Return the features and one-hot targets of all samples, where the weights live."""
-        onehot = np.zeros((len(self.data.y), self.data.n_classes), np.float32)
+        """Return the features and targets of all samples, where the weights live.
+
+        One-hot, or the codes of [target]; a sample without a class has zeros.
+        """
+        codes = self.placement.digital.get("codes")
+        table = np.eye(self.data.n_classes, dtype=np.float32) if codes is None else _plain(codes)
+        target = np.zeros((len(self.data.y), table.shape[1]), np.float32)
         known = self.data.y >= 0
-        onehot[np.flatnonzero(known), self.data.y[known]] = 1.0
-        return self.placement.array(self.data.x), self.placement.array(onehot)
+        target[known] = table[self.data.y[known]]
+        return self.placement.array(self.data.x), self.placement.array(target)
 
     def batches(self) -> list[Array]:
         """Return the indices of every step of this epoch; they depend on its number alone."""
@@ -249,14 +254,19 @@ class Arm:
     def weights(self) -> dict[str, Array]:
         """Return the trained matrices (n_out, n_in), and by layer what the host keeps (n_out,).
 
-        That is biases, gains and running means and variances, by name as the matrices are.
+        That is biases, gains and running means and variances, by name as the matrices are; and any
+        codes of the classes.
         """
         found: dict[str, Array] = {}
         for name, device in self.placement.devices.items():
             if name.startswith(("weight", "head")):
                 found[name] = np.ascontiguousarray(device.matrix(), np.float32)
-        for name in self.placement.network.digital():
-            value = self.placement.digital[name]
-            plain = value if namespace(value) is np else value.cpu().numpy()
-            found[name] = np.ascontiguousarray(plain)
+        kept = [*self.placement.network.digital(), "codes"]
+        for name in (n for n in kept if n in self.placement.digital):
+            found[name] = np.ascontiguousarray(_plain(self.placement.digital[name]))
         return found
+
+
+def _plain(value: Any) -> Array:
+    found: Array = value if namespace(value) is np else value.cpu().numpy()
+    return found

@@ -80,8 +80,9 @@ def make_chip(arm: Arm, number: int, weights: dict[str, Array], ledger: Ledger) 
         except (ValueError, ImportError) as wrong:
             raise _bad(arm.experiment, name, wrong) from wrong
         placement.devices[name] = device
-    for name in placement.network.digital():
-        placement.digital[name] = placement.array(weights[name])
+    for name in (*placement.network.digital(), "codes"):
+        if name in weights:
+            placement.digital[name] = placement.array(weights[name])
     return Chip(placement, Arm(arm.name, arm.experiment, arm.data, placement))
 
 

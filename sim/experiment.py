@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..algorithms import LOSSES, OPTIMIZERS, RULES, Algorithm, Loss, NoiseAware
+from ..algorithms.target_codes import check_rule
 from ..devices import CATALOGUE
 from ..devices.technology import load as load_technology
 from ..devices.words import unknown
@@ -24,6 +25,7 @@ from .tables import (
     NetworkTable,
     PrivacyTable,
     Table,
+    TargetTable,
     TrainTable,
     fields_of,
     table_at,
@@ -39,6 +41,7 @@ MAIN = "main"
 TABLES: dict[str, type[Table]] = {
     "data": DataTable,
     "network": NetworkTable,
+    "target": TargetTable,
     "train": TrainTable,
     "privacy": PrivacyTable,
     "noise": NoiseTable,
@@ -57,6 +60,7 @@ class Experiment:
     data: DataTable
     network: NetworkTable
     algorithm: Algorithm
+    target: TargetTable
     train: TrainTable
     privacy: PrivacyTable
     noise: NoiseTable
@@ -151,7 +155,7 @@ def parse(raw: Mapping[str, Any], at: Source | None = None) -> Experiment:
     return Experiment(
         name=name,
         seed=seed,
-        algorithm=_algorithm(at, raw, made["privacy"], aware),
+        algorithm=_algorithm(at, raw, made["privacy"], aware, made["target"]),
         places=places,
         deploy=deploy,
         compare={} if arm else _compare(at, raw),
@@ -182,11 +186,23 @@ def _compare(at: Source, raw: Mapping[str, Any]) -> dict[str, Experiment]:
 
 
 def _algorithm(
-    at: Source, raw: Mapping[str, Any], privacy: PrivacyTable, aware: NoiseAware | None
+    at: Source,
+    raw: Mapping[str, Any],
+    privacy: PrivacyTable,
+    aware: NoiseAware | None,
+    target: TargetTable,
 ) -> Algorithm:
+    coded = target.codes != "one_hot"
+    if coded != (target.dimensions is not None):
+        said = (
+            f'dimensions is missing: codes "{target.codes}" take a whole number of them from 1'
+            if coded
+            else 'dimensions are those of codes "random" or "eigen": say which, or leave them out'
+        )
+        raise at.bad(("target", "codes" if coded else "dimensions"), said)
     optimizer = _built(at, "optimizer", raw.get("optimizer", {}), "kind", OPTIMIZERS, "sgd")
     given = dict(table_at(at, ("algorithm",), raw.get("algorithm", {})))
-    loss_name = given.pop("loss", "cross_entropy")
+    loss_name = given.pop("loss", "mean_square" if coded else "cross_entropy")
     if not isinstance(loss_name, str) or loss_name not in LOSSES:
         said = unknown("loss", str(loss_name), LOSSES)
         raise at.bad(("algorithm", "loss"), said)
@@ -199,6 +215,11 @@ def _algorithm(
     made: Algorithm = _built(
         at, "algorithm", given, "rule", RULES, "ternary_dfa", more, also=("loss",)
     )
+    if coded:
+        try:
+            check_rule(made)
+        except ValueError as wrong:
+            raise at.bad(("algorithm", str(wrong).split()[0]), str(wrong)) from wrong
     return made
 
 

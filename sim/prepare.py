@@ -24,6 +24,7 @@ from .data import load as load_data
 from .deploy import rehearse as rehearse_deployment
 from .experiment import MAIN, BadInput, Experiment
 from .rehearse import rehearse
+from .target import code_demands, install_codes, note, output_width
 from .threads import sharing
 
 
@@ -109,7 +110,7 @@ def prepare(name: str, experiment: Experiment, data: Data) -> Arm:
     try:
         network = build(
             data.shape,
-            data.n_classes,
+            output_width(experiment, data),
             experiment.network.layers(),
             experiment.network.activation,
             data.graph,
@@ -118,7 +119,10 @@ def prepare(name: str, experiment: Experiment, data: Data) -> Arm:
     except ValueError as wrong:
         raise at.bad(("network", "hidden"), str(wrong)) from wrong
     try:
-        demands = experiment.algorithm.demands(network)
+        demands = [
+            *experiment.algorithm.demands(network),
+            *code_demands(experiment, data),
+        ]
     except ValueError as wrong:
         raise at.bad(("algorithm", "rule"), str(wrong)) from wrong
     _check_batches(experiment, data, network)
@@ -132,8 +136,10 @@ def prepare(name: str, experiment: Experiment, data: Data) -> Arm:
             experiment.host.technology,
             Seed(experiment.seed),
         )
+        install_codes(experiment, data, placement)
         if train.sampling == "poisson":
             placement.batch = train.batch
+        data = replace(data, notes=(*data.notes, *note(experiment, data)))
         arm = Arm(name, experiment, data, placement)
         arm.releases = experiment.algorithm.releases(placement, *_sampling(experiment, data))
         with sharing(train.threads):

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..devices.host import NAME as HOST
 from ..devices.ledger import Ledger
 from ..devices.technology import Technology
 from .arm import Arm
@@ -63,7 +62,8 @@ def _check_prices(arm: Arm, chosen: Mapping[str, Technology]) -> None:
                 technology.event(event, device.n_out, device.n_in, device.settings)
             except ValueError as wrong:
                 raise at.bad(path, f"{name} is of kind {device.kind}: {wrong}") from wrong
-        usual = arm.placement.devices[name].usual_technology if name != HOST else technology.stem
+        placed = arm.placement.devices.get(name)
+        usual = technology.stem if placed is None else placed.usual_technology
         if not counted and technology.stem != usual:
             raise at.bad(
                 path,

@@ -7,8 +7,8 @@ them, and `--set compare={}` drops them all.
 
 An arm inherits every table of the file and lays its own keys over them, key by key, in [data],
 [network], [train], [privacy] and [host]. The tables that choose something, [algorithm],
-[optimizer] and those of devices, it replaces whole, since the keys of one choice mean nothing
-to another.
+[optimizer], [target] and those of devices, it replaces whole, since the keys of one choice mean
+nothing to another.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from .places import BadInput, Path, shown
 
-CHOICES = ("algorithm", "optimizer")
+CHOICES = ("algorithm", "optimizer", "target")
 """Tables that choose one of several; the keys of those of devices begin with their role."""
 
 

@@ -121,6 +121,15 @@ class NetworkTable(Table):
         return found
 
 
+class TargetTable(Table):
+    """[target]: what stands for a class at the output; see algorithms/target_codes.py."""
+
+    codes: Literal["one_hot", "random", "eigen"] = "one_hot"
+    """random: one-hot labels projected at random. eigen: by the similarity of the classes."""
+    dimensions: Positive | None = None
+    """Numbers in a code: the width of the output, and of its error."""
+
+
 class TrainTable(Table):
     """[train]: how long, in what batches, at what schedule."""
 

@@ -19,6 +19,7 @@ EXACT = {
     "crossbar": _EXACT,
     "pulsed_crossbar": _EXACT,
     "reprogrammed": {"of": {"device": "crossbar", **_EXACT}},
+    "paired": {"of": {"device": "pulsed_crossbar", **_EXACT}},
 }
 """Settings under which a noisy device reads exactly what it holds."""
 
@@ -28,7 +29,11 @@ FINE = {"random_crossbar": {"adc_bits": 0}}
 WRITTEN = {"reprogrammed": {"of": {"device": "crossbar", "programming_noise": 0.0, "drift": 0.0}}}
 """Devices whose update is a write, and the settings under which it is exact."""
 
-PULSED = {"pulsed_crossbar": {"response": "constant", "train": "stochastic"}}
+_PULSED = {"response": "constant", "train": "stochastic"}
+PULSED = {
+    "pulsed_crossbar": _PULSED,
+    "paired": {"of": {"device": "pulsed_crossbar", **_PULSED}},
+}
 """Devices whose update is right on average, and the settings under which it is unbiased."""
 
 
