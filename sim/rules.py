@@ -66,7 +66,8 @@ def pairs() -> Table:
     table.columns[0].no_wrap = True
     table.caption = (
         "W weights, F feedback, H heads, D directions. An OPU shows 0, 1 and -1 alone, or bit "
-        "planes of more with input_bits above 1"
+        "planes of more with input_bits above 1. Paired: two devices, one for W and one for its "
+        "transpose, pulsed crossbars unless said; both are only multiplied"
     )
     table.caption_justify = "left"
     return table

@@ -169,7 +169,7 @@ def test_the_point_nearby_lies_up_the_slope():
         return float((error.T @ x / len(x) * z[0]).sum() + (error.mean(0) * z[1]["bias/1"]).sum())
 
     sign = np.sign(slope(start, np.zeros(3), up))
-    expected = slope(start + 0.1 * sign * up[0], 0.1 * sign * up[1], along)
+    expected = slope(start + 0.1 * sign * up[0], 0.1 * sign * up[1]["bias/1"], along)
     assert abs(expected - slope(start, np.zeros(3), along)) > 0.05
     trained(algorithm, on)
     np.testing.assert_allclose(start - on["weight/1"].matrix(), expected * along[0], atol=2e-3)
