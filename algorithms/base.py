@@ -55,6 +55,8 @@ class Algorithm(abc.ABC):
     """Whether every change is a sum over samples that `update` is given: what privacy clips."""
     by_outer_products: ClassVar[bool] = True
     """Whether every change of a weight is one; else whole matrices are written."""
+    keeps_inputs: ClassVar[bool] = False
+    """Whether more is done with a forward pass's inputs than to update their own layer."""
     keeps_sums: ClassVar[bool] = False
     """Whether a forward pass keeps what goes into the activations."""
 
@@ -142,14 +144,21 @@ class Algorithm(abc.ABC):
         return self.forward(on, x).output
 
     def forward(
-        self, on: Placement, x: Any, name: str = "forward", after: tuple[str, ...] = ()
+        self,
+        on: Placement,
+        x: Any,
+        name: str = "forward",
+        after: tuple[str, ...] = (),
+        learning: bool = False,
     ) -> Pass:
         """Run x (batch, features) through the network, a stage a layer, named `name`/layer.
 
-        The first waits for the stages `after`.
+        The first waits for the stages `after`. Where it is for `learning`, the optimizer may
+        keep less of the inputs of layers that train than they are.
         """
         inputs, outputs, sums, features = [], [], [], x
         before = after
+        compressed = learning and self._compresses()
         for k, layer in enumerate(on.network.layers, 1):
             stage = f"{name}/{k}"
             with on.ledger.stage(stage, after=before):
@@ -161,6 +170,8 @@ class Algorithm(abc.ABC):
                     sums.append(z + on.digital[f"bias/{k}"])
                 h = on.host.activate(z, on.digital[f"bias/{k}"], layer.activation)
                 x = layer.scatter(h)
+                if compressed and self.trains(k, on.network):
+                    rows = self.optimizer.kept(on, f"weight/{k}", rows)
             inputs.append(rows)
             outputs.append(h)
             before = (stage,)
@@ -177,8 +188,13 @@ class Algorithm(abc.ABC):
         on.steps += 1
         if self.aware is not None:
             return self._step_on_noise(self.aware, on, x, target, mask, rate)
-        passed = self.forward(on, x)
+        passed = self.forward(on, x, learning=True)
         return self._learn_from(on, passed, target, mask, rate)
+
+    def _compresses(self) -> bool:
+        """Whether a forward pass may keep what the optimizer makes of its inputs."""
+        plain = self.by_outer_products and self.private is None and not self.keeps_inputs
+        return self.optimizer.compresses and plain
 
     def _learn_from(
         self, on: Placement, passed: Pass, target: Any, mask: Any, rate: float
@@ -200,7 +216,7 @@ class Algorithm(abc.ABC):
         try:
             with on.ledger.stage("noise"):
                 aware.inject(on)
-            passed = self.forward(on, x, after=("noise",))
+            passed = self.forward(on, x, after=("noise",), learning=True)
             loss = self._learn_from(on, passed, target, mask, rate)
         finally:
             if on.clean:

@@ -37,6 +37,7 @@ class CascadedForward(Algorithm):
     """Weight of the squared norm in the closed form."""
 
     by_sample: ClassVar[bool] = False
+    keeps_inputs: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.blocks not in ("random", "dfa"):
