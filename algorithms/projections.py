@@ -17,7 +17,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.linalg import hadamard
 
 from ..devices import Can, Device
 from ..devices.arrays import Array, namespace
@@ -118,5 +117,7 @@ def _read(on: Placement, device: Device) -> Any:
 
 def _probes(n: int) -> Array:
     """Return H (N, n) of 1 and -1 with H^T H = N I, N the power of 2 from n."""
+    from scipy.linalg import hadamard
+
     h: Array = hadamard(1 << (n - 1).bit_length()).astype(np.float32)
     return np.ascontiguousarray(h[:, :n])

@@ -208,7 +208,7 @@ def devices() -> None:
 
 @app.command()
 def algorithms() -> None:
-    """Show what each rule and each optimizer asks for, and what runs where."""
+    """Show what each rule asks for, and what runs where."""
     from .optimizer_table import optimizers
     from .rules import pairs, rules
 

@@ -53,6 +53,20 @@ class Fixed(Device):
         return {}
 
 
+class OneWay(Fixed):
+    """An exact matrix that is written, and that nobody can transpose."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._w = np.zeros((self.n_out, self.n_in), np.float32)
+
+    def matrix(self):
+        return self._w.copy()
+
+    def _program(self, w, draw):
+        self._w[:] = w
+
+
 def placed(algorithm, network=DENSE, weight=Ideal, projection=Ideal, seed=3):
     demands = algorithm.demands(network)
 
@@ -110,7 +124,7 @@ def leading(g: Any, rank: int) -> Any:
 
 
 @pytest.mark.parametrize("whole", [False, True])
-@pytest.mark.parametrize("projection", [Ideal, Fixed])
+@pytest.mark.parametrize("projection", [Ideal, Fixed, OneWay])
 def test_flora_carries_its_momentum_from_one_projection_to_the_next(projection, whole):
     optimizer = Flora(rate=0.01, rank=4, every=3, beta=0.8)
     on = placed(Backprop(optimizer=optimizer), ONE, projection=projection)
@@ -271,7 +285,7 @@ def test_the_optimizer_inside_sees_gradient_and_noise(inner):
 # ---- projections -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("projection", [Ideal, Fixed, TorchMatrix])
+@pytest.mark.parametrize("projection", [Ideal, Fixed, OneWay, TorchMatrix])
 def test_what_is_read_back_is_what_projects(projection):
     if projection is TorchMatrix:
         pytest.importorskip("torch")
@@ -283,6 +297,23 @@ def test_what_is_read_back_is_what_projects(projection):
         redraw(on, "weight/1")
     if projection is Fixed:
         assert (p**2).sum() == pytest.approx(N, rel=1e-5)
+    if projection is OneWay:
+        before = on["projection/1"].matrix()
+        np.testing.assert_allclose(back(on, "weight/1"), before, atol=1e-6)
+        assert abs(before - p).max() > 0.1
+
+
+@pytest.mark.parametrize("projection", [OPU, RandomCrossbar])
+def test_noisy_matrices_are_read_better_than_input_by_input(projection):
+    on = placed(Backprop(optimizer=CompAct()), build((200,), M, []), projection=projection)
+    device = on["projection/1"]
+    w = device.matrix()
+    w *= (200 / (w**2).sum()) ** 0.5
+    alone = device.multiply(np.eye(200, dtype=np.float32)).T
+    alone *= (200 / (alone**2).sum()) ** 0.5
+    off = np.linalg.norm(back(on, "weight/1") - w) / np.linalg.norm(w)
+    assert off < 0.15
+    assert off < 0.5 * np.linalg.norm(alone - w) / np.linalg.norm(w)
 
 
 @pytest.mark.parametrize("projection", [Ideal, Fixed])
