@@ -55,8 +55,8 @@ ENTRIES = {
     "Adam": Entry("adam", FLAT),
     "APOLLO": Entry("apollo", (0.003, 0.01, 0.03, 0.1), {"rank": 8}),
     "Flora": Entry("flora", FLAT, {"rank": 8}, {"every": GAPS}),
-    "GaLore": Entry("galore", (0.01, 0.03, 0.1, 0.3), {"rank": 8}, {"every": GAPS}),
-    "COAP": Entry("coap", FLAT, {"rank": 8}, {"every": GAPS}),
+    "GaLore": Entry("galore", (0.03, 0.1, 0.3, 1.0), {"rank": 8}, {"every": GAPS}),
+    "COAP": Entry("coap", (0.01, 0.03, 0.1, 0.3), {"rank": 8}, {"every": GAPS}),
     "CompAct": Entry("compact", (0.01, 0.03, 0.1, 0.3), {"rank": 8}, {"every": GAPS}),
     "CompAct, plain": Entry(
         "compact", (0.01, 0.03, 0.1, 0.3), {"rank": 8, "inner": "sgd", "scale": 1.0},
