@@ -12,8 +12,6 @@ from hwloop.algorithms import (
     COAP,
     OPTIMIZERS,
     RULES,
-    SGD,
-    Adam,
     Apollo,
     Backprop,
     CompAct,
@@ -237,49 +235,6 @@ def test_biases_are_not_projected(make):
         m = 0.9 * m + 0.1 * g
         b -= 0.01 * (m / np.sqrt((m**2).mean()) if make is Flora else adam(g))
         np.testing.assert_allclose(on.digital["bias/1"], b, atol=1e-6)
-
-
-# ---- gradient noise ----------------------------------------------------------------------
-
-
-def noises(steps: int, eta: float, gamma: float = 0.55) -> list[Any]:
-    """Return what was added to the gradients of a wide matrix, read off plain descent."""
-    network = build((200,), 150, [])
-    optimizer = GradientNoise(rate=1.0, eta=eta, gamma=gamma)
-    on = placed(Backprop(optimizer=optimizer), network)
-    zero, found = np.zeros((150, 200), np.float32), []
-    for _ in range(steps):
-        before = on["weight/1"].matrix()
-        optimizer.descend(on, "weight/1", zero, 1.0)
-        found.append(before - on["weight/1"].matrix())
-    return found
-
-
-def test_the_noise_on_gradients_has_the_variance_of_the_paper_and_is_drawn_anew():
-    found, n = noises(12, 0.3), 150 * 200
-    for t in (0, 1, 5, 11):
-        variance = 0.3 / (1 + t) ** 0.55
-        assert found[t].var() == pytest.approx(variance, rel=5 * np.sqrt(2 / n))
-        assert abs(found[t].mean()) < 5 * np.sqrt(variance / n)
-        correlation = np.corrcoef(found[t].ravel(), found[(t + 1) % 12].ravel())[0, 1]
-        assert abs(correlation) < 5 / np.sqrt(n)
-
-
-@pytest.mark.parametrize("inner", [{"kind": "sgd", "momentum": 0.5}, {"kind": "adam"}])
-def test_the_optimizer_inside_sees_gradient_and_noise(inner):
-    noisy = GradientNoise(rate=0.01, eta=0.3, of=inner)
-    plain = {"sgd": SGD(0.01, momentum=0.5), "adam": Adam(0.01)}[inner["kind"]]
-    read = GradientNoise(rate=1.0, eta=0.3)
-    ours, theirs = (placed(Backprop(optimizer=o), ONE) for o in (noisy, plain))
-    reading = placed(Backprop(optimizer=read), ONE)
-    for step in range(5):
-        before = reading["weight/1"].matrix()
-        read.descend(reading, "weight/1", np.zeros((M, N), np.float32), 1.0)
-        noise = before - reading["weight/1"].matrix()
-        changed(noisy, ours, step)
-        plain.descend(theirs, "weight/1", (gradient(step) + noise).astype(np.float32), 1.0)
-        got, expected = ours["weight/1"].matrix(), theirs["weight/1"].matrix()
-        np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
 # ---- projections -------------------------------------------------------------------------
@@ -560,12 +515,6 @@ def test_a_rank_beyond_a_layer_s_inputs_is_refused(make):
         (GaLore, {"beta2": 1.0}, "beta2 takes a number from 0 to below 1, got 1.0"),
         (COAP, {"recompute": 0}, "recompute takes a whole number from 1, got 0"),
         (CompAct, {"inner": "rms"}, 'inner takes "adam" or "sgd", got \'rms\''),
-        (GradientNoise, {"eta": 0.0}, "eta takes a finite number above 0, got 0.0"),
-        (GradientNoise, {"gamma": -1.0}, "gamma takes a number from 0, got -1.0"),
-        (GradientNoise, {"of": {"kind": "adem"}}, 'of takes an optimizer: unknown kind "adem"'),
-        (GradientNoise, {"of": {"kind": "gradient_noise"}}, "of takes an optimizer: unknown"),
-        (GradientNoise, {"of": {"rate": 0.1}}, "of takes no rate"),
-        (GradientNoise, {"of": {"beta": 0.1}}, 'of takes the settings of sgd: unknown key "beta"'),
     ],
 )
 def test_settings_out_of_range_are_named(make, settings, says):
