@@ -28,7 +28,7 @@ def optimizers() -> Table:
         "what it is, and its settings with their defaults",
         "demands",
         "calls of a step, vectors each",
-        "with a new projection",
+        "more for a new projection",
         "numbers kept between steps",
     )
     for name, cls in OPTIMIZERS.items():
@@ -39,18 +39,20 @@ def optimizers() -> Table:
         made: Any = cls
         names = {f.name for f in fields(cls)}
         optimizer = made(rank=5) if "rank" in names else made()
+        usual = calls_of(optimizer)
+        more = calls_of(replace(optimizer, every=1)) - usual if "every" in names else Counter()
         table.add_row(
             name,
             escape("\n".join(lines)),
             "\n".join(demanded(optimizer)),
-            "\n".join(calls_of(optimizer)),
-            "\n".join(calls_of(replace(optimizer, every=1))) if "every" in names else "-",
+            "\n".join(sorted(usual)),
+            "\n".join(sorted(more)) or "-",
             kept_by(optimizer),
         )
         table.add_section()
     table.caption = (
-        "A batch of b rows. A projection that cannot be written or transposed is read once, by 2^k "
-        "vectors from n_in on, and that is kept: n_in rank numbers more"
+        "A batch of b rows. A projection that cannot be transposed is read by multiply, once for "
+        "each matrix that it holds, and kept: n_in rank numbers more"
     )
     table.caption_justify = "left"
     return table
@@ -70,18 +72,19 @@ def demanded(optimizer: Optimizer) -> list[str]:
     return [f"weight: {words(optimizer.needs).lower()}", *more]
 
 
-def calls_of(optimizer: Optimizer) -> list[str]:
-    """Return the device calls of a second step for one matrix, as "projection multiply: b"."""
+def calls_of(optimizer: Optimizer) -> Counter[str]:
+    """Return the device calls that a second step makes for one matrix to learn.
+
+    As "projection multiply: b", by how often.
+    """
     on = _after(optimizer, 2)
     step = [step for step in on.ledger.steps if step.kind == "train"][-1]
-    ops = [op for op in step.ops if op.device != "host" and op.stage.startswith("update")]
-    ops += [op for op in step.ops if op.device.startswith("projection") and op not in ops]
     counted: Counter[str] = Counter()
-    for op in ops:
-        whom = f"{op.device.split('/')[0]} {op.verb.lower()}"
-        size = {3: "b", **_SIDES}.get(op.batch, f"{op.batch} for rank 5")
-        counted[f"{whom}: {size}"] += 1
-    return [key if times == 1 else f"{key}, {times} times" for key, times in counted.items()]
+    for op in step.ops:
+        if op.device.startswith("projection") or op.verb in ("UPDATE", "PROGRAM"):
+            size = {3: "b", **_SIDES}.get(op.batch, f"{op.batch} for rank 5")
+            counted[f"{op.device.split('/')[0]} {op.verb.lower()}: {size}"] += 1
+    return counted
 
 
 def kept_by(optimizer: Optimizer) -> str:
