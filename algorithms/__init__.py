@@ -6,13 +6,18 @@ from .aware import NoiseAware
 from .backprop import Backprop
 from .base import Algorithm, Pass
 from .cascaded_forward import CascadedForward
+from .coap import COAP
+from .compact import CompAct
 from .dfa import DFA
 from .drtp import DRTP
 from .equilibrium import EquilibriumPropagation
 from .feedback_alignment import FeedbackAlignment
+from .flora import Flora
 from .forward_forward import ForwardForward
 from .forward_gradient import ForwardGradient
 from .frozen import Frozen
+from .galore import GaLore
+from .gradient_noise import GradientNoise
 from .likelihood_ratio import LikelihoodRatio
 from .losses import LOSSES, Cosine, Loss, MeanSquare, SoftmaxCrossEntropy
 from .mono_forward import MonoForward
@@ -50,7 +55,16 @@ RULES: dict[str, type[Algorithm]] = {
 }
 """Every algorithm by the name a file gives it."""
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "apollo": Apollo}
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "sgd": SGD,
+    "adam": Adam,
+    "apollo": Apollo,
+    "flora": Flora,
+    "galore": GaLore,
+    "coap": COAP,
+    "compact": CompAct,
+    "gradient_noise": GradientNoise,
+}
 """Every optimizer by the name a file gives it."""
 
 __all__ = [
@@ -59,15 +73,20 @@ __all__ = [
     "Algorithm",
     "Apollo",
     "Backprop",
+    "COAP",
     "CascadedForward",
+    "CompAct",
     "Cosine",
     "DFA",
     "DRTP",
     "EquilibriumPropagation",
     "FeedbackAlignment",
+    "Flora",
     "ForwardForward",
     "ForwardGradient",
     "Frozen",
+    "GaLore",
+    "GradientNoise",
     "LOSSES",
     "LikelihoodRatio",
     "Loss",

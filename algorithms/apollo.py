@@ -17,6 +17,7 @@ from typing import Any
 from ..devices import Can
 from ..mappings import Demand, Placement
 from .optimizers import Adam, Optimizer, digital_copy, memory, positive
+from .projections import projection_demand, projection_of
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,12 @@ class Apollo(Optimizer):
         return Can.UPDATE
 
     def demands(self, weights: Sequence[Demand]) -> Sequence[Demand]:
-        spread = self.rank**-0.5
-        return [
-            Demand(_projection(d.name), self.rank, d.n_in, Can.MULTIPLY, spread, like="weight")
-            for d in weights
-        ]
+        return [projection_demand(d, self.rank) for d in weights]
 
     def change(
         self, on: Placement, name: str, delta: Any, rows: Any, scale: float, rate: float
     ) -> None:
-        projected = on[_projection(name)].multiply(rows)
+        projected = on[projection_of(name)].multiply(rows)
         batch, n_out = delta.shape
         into = memory(on, f"gradient/{name}", (n_out, self.rank))
         small = on.host.gradient(delta, projected, scale, into=into)
@@ -70,7 +67,7 @@ class Apollo(Optimizer):
 
     def descend(self, on: Placement, name: str, gradient: Any, rate: float) -> None:
         w = digital_copy(on, name)
-        small = on[_projection(name)].multiply(gradient)
+        small = on[projection_of(name)].multiply(gradient)
         step = gradient * self._factors(on, name, small)[:, None]
         limit = self._limit(on, name, float((step * step).sum()) ** 0.5)
         on.host.add(w, step, -self.rate * rate * limit)
@@ -98,9 +95,3 @@ class Apollo(Optimizer):
         most = self.growth * before if before > 0 else size
         last[0] = min(size, most)
         return min(size, most) / size if size > 0 else 1.0
-
-
-def _projection(name: str) -> str:
-    """Return the name of the projection of a matrix's inputs: projection/2 of weight/2."""
-    role, _, number = name.partition("/")
-    return f"projection/{number}" if role == "weight" else f"projection/{name}"

@@ -68,6 +68,8 @@ class Algorithm(abc.ABC):
     """Whether every change of a weight is one; else whole matrices are written."""
     takes_codes: ClassVar[bool] = True
     """Whether it learns from an error at the output, so that targets may be codes of classes."""
+    keeps_inputs: ClassVar[bool] = False
+    """Whether more is done with a forward pass's inputs than to update their own layer."""
     keeps_sums: ClassVar[bool] = False
     """Whether a forward pass keeps what goes into the activations."""
 
@@ -185,10 +187,12 @@ class Algorithm(abc.ABC):
         """Run x (batch, features) through the network, a stage a layer, named `name`/layer.
 
         The first waits for the stages `after`. `train` lets batch norm take the batch's own mean
-        and variance, and its running ones follow.
+        and variance, and its running ones follow; and the optimizer may keep less of the inputs
+        of layers that train than they are.
         """
         inputs, responses, features = [], [], x
         before = after
+        compressed = train and self._compresses()
         for k, layer in enumerate(on.network.layers, 1):
             stage = f"{name}/{k}"
             with on.ledger.stage(stage, after=before):
@@ -199,6 +203,8 @@ class Algorithm(abc.ABC):
                 z = on[f"weight/{k}"].multiply(rows)
                 response = respond(on, k, z, train, self.keeps_sums)
                 x = response.units
+                if compressed and self.trains(k, on.network):
+                    rows = self.optimizer.kept(on, f"weight/{k}", rows)
             inputs.append(rows)
             responses.append(response)
             before = (stage,)
@@ -218,6 +224,11 @@ class Algorithm(abc.ABC):
             return self._step_on_noise(self.aware, on, x, target, mask, rate)
         passed = self.forward(on, x, train=True)
         return self._learn_from(on, passed, target, mask, rate)
+
+    def _compresses(self) -> bool:
+        """Whether a forward pass may keep what the optimizer makes of its inputs."""
+        plain = self.by_outer_products and self.private is None and not self.keeps_inputs
+        return self.optimizer.compresses and plain
 
     def _learn_from(
         self, on: Placement, passed: Pass, target: Any, mask: Any, rate: float

@@ -39,6 +39,7 @@ class CascadedForward(Algorithm):
 
     by_sample: ClassVar[bool] = False
     takes_codes: ClassVar[bool] = False
+    keeps_inputs: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.blocks not in ("random", "dfa"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,6 +24,9 @@ class Optimizer(abc.ABC):
     rate: float = 0.05
     """Step along the gradient of the mean loss, before [train] schedule."""
 
+    compresses: ClassVar[bool] = False
+    """Whether `kept` makes less of a forward pass's inputs than they are."""
+
     @property
     @abc.abstractmethod
     def needs(self) -> Can:
@@ -33,11 +36,18 @@ class Optimizer(abc.ABC):
         """Return the matrices that the optimizer itself works with, for these that it changes."""
         return []
 
+    def kept(self, on: Placement, name: str, rows: Any) -> Any:
+        """Return what a forward pass keeps of matrix `name`'s inputs (b, n_in) for `change`."""
+        return rows
+
     @abc.abstractmethod
     def change(
         self, on: Placement, name: str, delta: Any, rows: Any, scale: float, rate: float
     ) -> None:
-        """Move matrix `name` against scale * delta^T rows, of delta (b, n_out), rows (b, n_in)."""
+        """Move matrix `name` against scale * delta^T rows, of delta (b, n_out), rows (b, n_in).
+
+        `rows` may be what `kept` made of them.
+        """
 
     @abc.abstractmethod
     def descend(self, on: Placement, name: str, gradient: Any, rate: float) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ..devices import Can
 from ..mappings import Demand, Graph, Network, Placement
@@ -25,6 +25,8 @@ class PEPITA(Algorithm):
 
     modulation: float = 1.0
     """Factor on F e; a device whose matrix cannot be written has its own size of entries."""
+
+    keeps_inputs: ClassVar[bool] = True
 
     def demands(self, network: Network) -> Sequence[Demand]:
         if any(isinstance(layer, Graph) for layer in network.layers):

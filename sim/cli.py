@@ -212,10 +212,12 @@ def devices() -> None:
 @app.command()
 def algorithms() -> None:
     """Show what each rule asks for, and what runs where."""
+    from .optimizer_table import optimizers
     from .rules import pairs, rules
 
     console = _console()
     console.print(rules())
+    console.print(optimizers())
     console.print(pairs())
 
 

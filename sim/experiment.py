@@ -266,6 +266,12 @@ def _built(
         raise at.bad((table, choice), unknown(choice, str(name), catalogue))
     cls: Any = catalogue[name]
     checked = validated(at, (table,), fields_of(cls), values, (choice, *also), f'{choice} "{name}"')
+    inside = values.get("of")
+    inside = inside if isinstance(inside, dict) else {}
+    if inside and isinstance(kind := inside.get(choice, usual), str) and kind in catalogue:
+        inner: Any = catalogue[kind]
+        own, whose = {k: v for k, v in inside.items() if k != choice}, f'{choice} "{kind}"'
+        validated(at, (table, "of"), fields_of(inner), own, (choice,), whose)
     try:
         return cls(**checked.model_dump(exclude_unset=True), **(more or {}))
     except ValueError as wrong:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -124,7 +124,10 @@ def prepare(name: str, experiment: Experiment, data: Data) -> Arm:
             *code_demands(experiment, data),
         ]
     except ValueError as wrong:
-        raise at.bad(("algorithm", "rule"), str(wrong)) from wrong
+        first = str(wrong).split()[0].rstrip(":")
+        whose = first in {f.name for f in fields(experiment.algorithm.optimizer)}
+        path = ("optimizer", first) if whose else ("algorithm", "rule")
+        raise at.bad(path, str(wrong)) from wrong
     _check_batches(experiment, data, network)
     on = _places(experiment, demands)
     _check_memory(experiment, data, network, demands)

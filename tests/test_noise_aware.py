@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from hwloop.algorithms import (
+    COAP,
     DFA,
     SGD,
     Adam,
     Algorithm,
     Apollo,
     Backprop,
+    CompAct,
     Frozen,
     NoiseAware,
     TernaryDFA,
@@ -104,8 +106,15 @@ def test_noise_is_drawn_anew_each_step_and_is_gone_after_it() -> None:
 @pytest.mark.parametrize("weight", [Ideal, MatrixEngine, TorchMatrix])
 @pytest.mark.parametrize(
     "optimizer",
-    [SGD(0.1), SGD(0.1, momentum=0.9), Adam(0.01), Apollo(0.01, rank=2)],
-    ids=["sgd", "momentum", "adam", "apollo"],
+    [
+        SGD(0.1),
+        SGD(0.1, momentum=0.9),
+        Adam(0.01),
+        Apollo(0.01, rank=2),
+        COAP(0.01, rank=2, every=2),
+        CompAct(0.01, rank=2, every=2),
+    ],
+    ids=["sgd", "momentum", "adam", "apollo", "coap", "compact"],
 )
 @pytest.mark.parametrize("rule", [Backprop, DFA, TernaryDFA, Frozen])
 def test_without_noise_it_is_plain_training_bit_for_bit(rule, optimizer, weight) -> None:
