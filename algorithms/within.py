@@ -54,7 +54,7 @@ def respond(on: Placement, k: int, z: Any, train: bool, keep: bool = False) -> R
         else:
             running = on.digital[f"running_mean/{k}"], on.digital[f"running_variance/{k}"]
             if not train:
-                z, bias = on.host.settle(z, gain, bias, *running)
+                z, bias = on.host.fold_norm(z, gain, bias, *running)
             elif len(z) < 2 * layer.rows_per_sample:
                 raise ValueError(
                     f'layer {k}: norm = "batch" takes 2 samples or more in a training step, got '

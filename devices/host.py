@@ -101,8 +101,8 @@ class Host:
         self.count("NORMALISE_ADJOINT", len(delta), 3 * delta.shape[0] * delta.shape[1])
         return delta if self._dry else adjoint(delta, gain, normed)
 
-    def settle(self, z: Any, gain: Any, bias: Any, mean: Any, variance: Any) -> tuple[Any, Any]:
-        """Return rows and a bias (n,) whose sum is gain * (z - mean) / std + bias.
+    def fold_norm(self, z: Any, gain: Any, bias: Any, mean: Any, variance: Any) -> tuple[Any, Any]:
+        """Return rows and a bias (n,) whose sum is gain * (z - mean) / std + bias, in one pass.
 
         z is (rows, n), all else (n,): the running mean and variance. A numpy z is overwritten.
         """
