@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 from ..devices import Can
+from ..devices.arrays import zeros
 from ..devices.release import Release
-from ..mappings import Demand, Graph, Network, Placement
+from ..mappings import Demand, Graph, Network, Placement, Recurrent
 from .aware import NoiseAware
 from .losses import Loss, SoftmaxCrossEntropy
 from .optimizers import SGD, Optimizer
 from .private import Private
+from .through_time import recurrent, turns, unroll
 
 
 class Pass(NamedTuple):
@@ -69,6 +71,13 @@ class Algorithm(abc.ABC):
         `depth` counts the weight layers of a dense network; SGD without a memory is the optimizer.
         """
 
+    def repeats(self, turns: Sequence[int]) -> Mapping[str, int] | None:
+        """Return the calls beyond `calls` of a step, layer k being multiplied turns[k - 1] times.
+
+        That is once, or once a step where it is recurrent. None: such layers are not trained.
+        """
+        return None
+
     @abc.abstractmethod
     def learn(self, on: Placement, passed: Pass, error: Any, rate: float) -> None:
         """Change the weights after a forward pass whose output error is (batch, n_classes)."""
@@ -85,6 +94,11 @@ class Algorithm(abc.ABC):
         Weights start Gaussian with a variance of 1 / n_in [LeCun et al., "Efficient BackProp",
         1998], or 2 / n_in under relu [He et al. 2015].
         """
+        if recurrent(network) and self.repeats(turns(network)) is None:
+            raise ValueError(
+                f"layer {recurrent(network)[0]} is recurrent, and {type(self).__name__} has no "
+                "rule for it; backprop, feedback_alignment, dfa, drtp and tpsgd have, among others"
+            )
         if self.private and not self.by_sample:
             raise ValueError(
                 f"{type(self).__name__} learns by more than sums over samples, which is what "
@@ -148,23 +162,46 @@ class Algorithm(abc.ABC):
 
         The first waits for the stages `after`.
         """
-        inputs, outputs, sums, features = [], [], [], x
+        inputs, outputs, features = [], [], x
+        sums: list[Any] = []
         before = after
         for k, layer in enumerate(on.network.layers, 1):
-            stage = f"{name}/{k}"
-            with on.ledger.stage(stage, after=before):
+            stage, bias = f"{name}/{k}", on.digital[f"bias/{k}"]
+            if isinstance(layer, Recurrent):
                 rows = layer.gather(x)
-                if rows is not x:
-                    on.host.count("GATHER", len(x), rows.shape[0] * rows.shape[1])
-                z = on[f"weight/{k}"].multiply(rows)
-                if self.keeps_sums:
-                    sums.append(z + on.digital[f"bias/{k}"])
-                h = on.host.activate(z, on.digital[f"bias/{k}"], layer.activation)
+                h = self._states(on, k, rows, name, after if k == 1 else (), sums)
                 x = layer.scatter(h)
+            else:
+                with on.ledger.stage(stage, after=before):
+                    rows = layer.gather(x)
+                    if rows is not x:
+                        on.host.count("GATHER", len(x), rows.shape[0] * rows.shape[1])
+                    z = on[f"weight/{k}"].multiply(rows)
+                    if self.keeps_sums:
+                        sums.append(z + bias)
+                    h = on.host.activate(z, bias, layer.activation)
+                    x = layer.scatter(h)
             inputs.append(rows)
             outputs.append(h)
             before = (stage,)
         return Pass(inputs, outputs, x, features, sums=sums or None)
+
+    def _states(
+        self, on: Placement, k: int, rows: Any, name: str, after: tuple[str, ...], sums: list[Any]
+    ) -> Any:
+        """Return the states (rows, n_out) of recurrent layer k; `sums` gains its sums if kept."""
+        layer, bias = on.network.layers[k - 1], on.digital[f"bias/{k}"]
+        kept = zeros(rows, len(rows), layer.n_out) if self.keeps_sums else None
+
+        def respond(z: Any, at: slice) -> Any:
+            if kept is not None:
+                kept[at] = z + bias
+            return on.host.activate(z, bias, layer.activation)
+
+        states = unroll(on, k, rows, name, after, respond)
+        if kept is not None:
+            sums.append(kept)
+        return states
 
     def step(
         self, on: Placement, x: Any, target: Any, mask: Any = None, rate: float = 1.0

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..devices.arrays import namespace
+from ..devices.arrays import namespace, zeros
 from ..devices.host import Activation
 
 
@@ -62,6 +62,27 @@ class Layer(abc.ABC):
     def scatter_adjoint(self, h: Any) -> Any:
         """Map h (batch, width_out) to rows: the adjoint of scatter."""
         return h.reshape(-1, self.n_out)
+
+    @property
+    def signal_width(self) -> int:
+        """Units that a signal sent straight to this layer has: all, or those of one step."""
+        return self.width_out
+
+    def deliver(self, signal: Any) -> Any:
+        """Map a signal sent straight to this layer to rows (batch * rows_per_sample, n_out).
+
+        The signal is (batch, signal_width), or (batch, moments * signal_width), one moment after
+        another. As the adjoint of scatter, but that a recurrent layer hears one signal at every
+        step.
+        """
+        return self.scatter_adjoint(signal)
+
+    def moments(self, rows: Any) -> Any:
+        """Map rows to the units that signals are for: (batch, moments, signal_width).
+
+        One moment, what scatter gives; the states after every step where a layer is recurrent.
+        """
+        return self.scatter(rows)[:, None]
 
     def spread(self, error: Any) -> Any:
         """Carry an error (batch, any width) down through what gather does to the samples.
@@ -161,9 +182,9 @@ class Convolution(Layer):
         if self.pool == 1:
             return h.reshape(-1, self.n_out)
         down, across, channels = self.image_out
-        spread = _zeros(h, len(h), self.height_out, self.across_out, channels)
+        spread = zeros(h, len(h), self.height_out, self.across_out, channels)
         windows = h.reshape(-1, down, 1, across, 1, channels) / self.pool**2
-        windows = windows + _zeros(h, 1, 1, self.pool, 1, self.pool, 1)
+        windows = windows + zeros(h, 1, 1, self.pool, 1, self.pool, 1)
         image = windows.reshape(-1, down * self.pool, across * self.pool, channels)
         spread[:, : down * self.pool, : across * self.pool] = image
         return spread.reshape(-1, self.n_out)
@@ -176,10 +197,10 @@ class Convolution(Layer):
     def gather(self, x: Any) -> Any:
         p, k = self.padding, self.kernel
         image = x.reshape(-1, self.height, self.width, self.channels_in)
-        padded = _zeros(x, len(x), self.height + 2 * p, self.width + 2 * p, self.channels_in)
+        padded = zeros(x, len(x), self.height + 2 * p, self.width + 2 * p, self.channels_in)
         padded[:, p : p + self.height, p : p + self.width] = image
         shape = (len(x), self.height_out, self.across_out, k, k, self.channels_in)
-        patches = _zeros(x, *shape)
+        patches = zeros(x, *shape)
         for i in range(k):
             for j in range(k):
                 patches[:, :, :, i, j] = padded[self._window(i, j)]
@@ -190,7 +211,7 @@ class Convolution(Layer):
         shape = (-1, self.height_out, self.across_out, k, k, self.channels_in)
         patches = rows.reshape(*shape)
         batch = len(patches)
-        padded = _zeros(rows, batch, self.height + 2 * p, self.width + 2 * p, self.channels_in)
+        padded = zeros(rows, batch, self.height + 2 * p, self.width + 2 * p, self.channels_in)
         for i in range(k):
             for j in range(k):
                 padded[self._window(i, j)] += patches[:, :, :, i, j]
@@ -238,9 +259,3 @@ class Graph(Layer):
 
     def spread(self, error: Any) -> Any:
         return self._neighbours(error, self.adjacency.T)
-
-
-def _zeros(x: Any, *shape: int) -> Any:
-    if namespace(x) is np:
-        return np.zeros(shape, x.dtype)
-    return x.new_zeros(shape)

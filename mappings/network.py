@@ -8,6 +8,7 @@ from typing import Any
 
 from ..devices.host import Activation
 from .layers import Convolution, Dense, Graph, Layer
+from .recurrent import Recurrent, States
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Network:
                     f"layer {k} leaves {below.width_out} units, layer {k + 1} takes "
                     f"{above.width_in}"
                 )
+        if isinstance(self.layers[-1], Recurrent):
+            raise ValueError("the output takes a layer without states; the last one is recurrent")
 
     @property
     def hidden(self) -> tuple[Layer, ...]:
@@ -62,10 +65,22 @@ class Convolve:
     pool: int = 1
 
 
+@dataclass(frozen=True)
+class Recur:
+    """A recurrent layer to come: its units, the steps of a sequence and what goes on of them."""
+
+    recurrent: int
+    """How many units."""
+    steps: int
+    width: int | None = None
+    """Numbers that each step brings; None: all that come, shared among the steps."""
+    states: States = "last"
+
+
 def build(
     shape: tuple[int, ...],
     n_classes: int,
-    hidden: Sequence[int | Convolve],
+    hidden: Sequence[int | Convolve | Recur],
     activation: Activation = "tanh",
     adjacency: Any = None,
 ) -> Network:
@@ -73,7 +88,8 @@ def build(
 
     `shape` is (features,) or (height, width, channels). A whole number is a dense layer of that
     width, or a graph layer where `adjacency` is given. Raises ValueError where an image is
-    smaller than a kernel, or a convolution follows a dense layer.
+    smaller than a kernel, a convolution follows a dense layer, or what comes to a recurrent layer
+    is no sequence of its steps.
     """
     layers: list[Layer] = []
     image: tuple[int, ...] | None = shape if len(shape) == 3 else None
@@ -90,6 +106,8 @@ def build(
             layer: Layer = _convolution(k, item, image, activation)
             assert isinstance(layer, Convolution)
             image = layer.image_out
+        elif isinstance(item, Recur):
+            layer, image = _recurrent(k, item, features, activation, adjacency), None
         else:
             if item < 1:
                 raise ValueError(f"layer {k} takes a width from 1, got {item}")
@@ -105,6 +123,31 @@ def _full(inputs: int, outputs: int, activation: Activation, adjacency: Any) -> 
     if adjacency is None:
         return Dense(inputs=inputs, outputs=outputs, activation=activation)
     return Graph(inputs=inputs, outputs=outputs, activation=activation, adjacency=adjacency)
+
+
+def _recurrent(
+    k: int, item: Recur, features: int, activation: Activation, adjacency: Any
+) -> Recurrent:
+    if adjacency is not None:
+        raise ValueError(f"layer {k} is recurrent and takes sequences; the data are a graph")
+    if item.recurrent < 1:
+        raise ValueError(f"layer {k}: recurrent takes a number of units from 1, got {item}")
+    if item.steps < 2:
+        raise ValueError(f"layer {k}: steps takes a whole number from 2, got {item.steps}")
+    width = features // item.steps if item.width is None else item.width
+    if item.steps * width != features:
+        wide = "" if item.width is None else f" of {item.width}"
+        raise ValueError(
+            f"layer {k} is recurrent and takes {item.steps} steps{wide}; what comes to it is "
+            f"{features} features"
+        )
+    return Recurrent(
+        steps=item.steps,
+        width=width,
+        units=item.recurrent,
+        states=item.states,
+        activation=activation,
+    )
 
 
 def _convolution(

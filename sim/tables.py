@@ -20,7 +20,8 @@ from ..devices import Device
 from ..devices.base import SET_BY_MAPPING
 from ..devices.host import Activation
 from ..devices.words import unknown
-from ..mappings.network import Convolve
+from ..mappings.network import Convolve, Recur
+from ..mappings.recurrent import States
 from .places import Path, Source, shown
 
 Positive = Annotated[int, Field(ge=1, le=10**9)]
@@ -56,25 +57,52 @@ class ConvolutionTable(Table):
     pool: Positive = 1
 
 
+class RecurrentTable(Table):
+    """One recurrent layer in [network] hidden."""
+
+    recurrent: Positive
+    """How many units."""
+    steps: Annotated[int, Field(ge=2, le=10**6)]
+    """How long a sequence is: a sample is so many times `width` numbers."""
+    width: Positive | None = None
+    """Numbers that each step brings; all that come, shared among the steps, if not said."""
+    states: States = "last"
+    """last: the state after the last step goes on. all: those after every step."""
+
+
+TABLES: dict[str, type[Table]] = {"convolution": ConvolutionTable, "recurrent": RecurrentTable}
+"""What stands in [network] hidden beside widths, by the tag of its kind."""
+
+
 def _kind(item: Any) -> str:
-    return "convolution" if isinstance(item, (dict, ConvolutionTable)) else "width"
+    if isinstance(item, dict):
+        own = RecurrentTable.model_fields.keys() - ConvolutionTable.model_fields.keys()
+        return "recurrent" if own & item.keys() else "convolution"
+    return next((tag for tag, table in TABLES.items() if isinstance(item, table)), "units")
 
 
 Hidden = Annotated[
-    Annotated[Positive, Tag("width")] | Annotated[ConvolutionTable, Tag("convolution")],
+    Annotated[Positive, Tag("units")]
+    | Annotated[ConvolutionTable, Tag("convolution")]
+    | Annotated[RecurrentTable, Tag("recurrent")],
     Discriminator(_kind),
 ]
 
 
 class NetworkTable(Table):
-    """[network]: hidden layers, a width for a dense one, a table for a convolution."""
+    """[network]: hidden layers, a width for a dense one, a table for any other."""
 
     hidden: list[Hidden] = [128, 128]
     activation: Activation = "tanh"
 
-    def layers(self) -> list[int | Convolve]:
+    def layers(self) -> list[int | Convolve | Recur]:
         """Return the hidden layers as the mappings take them."""
-        return [h if isinstance(h, int) else Convolve(**h.model_dump()) for h in self.hidden]
+        return [
+            h
+            if isinstance(h, int)
+            else (Convolve if isinstance(h, ConvolutionTable) else Recur)(**h.model_dump())
+            for h in self.hidden
+        ]
 
 
 class TrainTable(Table):
@@ -166,7 +194,7 @@ def validated(
         return table.model_validate(values)
     except ValidationError as wrong:
         error = wrong.errors(include_url=False)[0]
-        loc = tuple(p for p in error["loc"] if p not in ("width", "convolution"))
+        loc = tuple(error["loc"])
         raise at.bad((*path, str(loc[0])), _sentence(table, loc, error)) from None
 
 
@@ -175,12 +203,15 @@ def _sentence(table: type[Table], loc: tuple[str | int, ...], error: Any) -> str
     for k in (part for part in inner if isinstance(part, int)):
         name += f", layer {k + 1}"
     info = table.model_fields[str(loc[0])]
-    takes = "widths (whole numbers from 1) and convolutions, as [64] or [{ channels = 8 }, 64]"
-    if inner and isinstance(inner[-1], str) and str(loc[0]) == "hidden":
-        info = ConvolutionTable.model_fields.get(inner[-1], info)
+    takes = (
+        "widths (whole numbers from 1), convolutions and recurrent layers, as [64], "
+        "[{ channels = 8 }, 64] or [{ recurrent = 64, steps = 8 }]"
+    )
+    if str(loc[0]) == "hidden" and len(inner) > 2:  # (number of the layer, its kind, key)
+        layer, key = TABLES[str(inner[1])], str(inner[2])
         if error["type"] == "extra_forbidden":
-            return f"{name}: {unknown('key', inner[-1], ConvolutionTable.model_fields)}"
-        name += f", {inner[-1]}"
+            return f"{name}: {unknown('key', key, layer.model_fields)}"
+        info, name = layer.model_fields[key], f"{name}, {key}"
         takes = _takes(info.annotation, info)
     elif str(loc[0]) != "hidden":
         takes = _takes(info.annotation, info)
