@@ -49,9 +49,9 @@ def teach_hidden(
 ) -> None:
     """Update every hidden layer k from signals[k - 1], slopes that its `deliver` takes.
 
-    A recurrent layer learns at every step from that step alone: what its states were before is an
-    input like any other, and nothing goes back in time. `after` says what the update of layer k
-    waits for.
+    A recurrent layer learns at every step from that step alone, and what it learns is the mean over
+    its steps: what its states were before is an input like any other, and nothing goes back in
+    time. `after` says what the update of layer k waits for.
     """
     for k, layer in enumerate(on.network.hidden, 1):
         with on.ledger.stage(f"update/{k}", after=after(k)):

@@ -3,7 +3,7 @@
 Frenkel, Lefebvre, Bol, "Learning without feedback: fixed random learning signals allow for
 feedforward training of deep neural networks", Frontiers in Neuroscience 15, 2021:
 d_k = -(B_k y) * f'(z_k). The label stands for the error, of which it has the sign. A recurrent
-layer hears it at every step, as DFA's hears the error.
+layer hears it at every step, as in DFA it hears the error.
 """
 
 from __future__ import annotations

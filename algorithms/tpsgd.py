@@ -4,10 +4,11 @@ Lomnitz, Daniels, Zhang, Piacentino, "Learning with local gradients at the edge"
 arXiv:2208.08503: layer k descends a loss of its own, |h_k - t_k|^2 / 2 or the sum of |h_k - t_k|.
 The target is t_k = f(P_k y) here, the projected label within reach of the layer's activation.
 
-A recurrent layer has its target at every step: it descends the sum over the steps of |h_t - t|^2 /
-2 (or of |h_t - t|), the state before each step an input like any other. That target projection
+A recurrent layer has its target at every step: it descends the mean over the steps of |h_t - t|^2
+/ 2 (or of |h_t - t|), the state before each step an input like any other. That target projection
 extends to recurrent layers, layer by layer, with forward passes alone, is said in the paper's
-abstract; that the target is the same at every step and the losses are summed is our reading.
+abstract, the one part of it on them that could be read; that the target is the same at every step
+and the losses are averaged is ours.
 """
 
 from __future__ import annotations

@@ -72,8 +72,8 @@ class Layer(abc.ABC):
         """Map a signal sent straight to this layer to rows (batch * rows_per_sample, n_out).
 
         The signal is (batch, signal_width), or (batch, moments * signal_width), one moment after
-        another. As the adjoint of scatter, but that a recurrent layer hears one signal at every
-        step.
+        another: the adjoint of the mean of the moments. A recurrent layer so hears one signal at
+        every step, over the number of its steps.
         """
         return self.scatter_adjoint(signal)
 

@@ -80,7 +80,7 @@ class Recurrent(Layer):
     def deliver(self, signal: Any) -> Any:
         moments = signal.reshape(len(signal), signal.shape[1] // self.units, self.units)
         every = moments + zeros(signal, 1, self.steps, 1)
-        return every.reshape(len(signal) * self.steps, self.units)
+        return every.reshape(len(signal) * self.steps, self.units) / self.steps
 
     def at(self, step: int) -> slice:
         """Return where the rows of one step, counted from 0, stand among those of all samples."""
