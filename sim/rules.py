@@ -42,8 +42,8 @@ def rules() -> Table:
         table.add_section()
     table.caption = (
         "A step more: what each further step of a recurrent first layer adds, where a rule trains "
-        "one. To layer 1, to the end: stages that wait for one another until the first trained layer "
-        "has learned, and until all have"
+        "one. To layer 1, to the end: stages that wait for one another until the first trained "
+        "layer has learned, and until all have"
     )
     table.caption_justify = "left"
     return table
