@@ -44,7 +44,7 @@ def main() -> None:
     task = TASKS[chosen[0]]
     entries = {name: ENTRIES[name] for name in chosen[1:] or ENTRIES}
     for states in ("last", "all"):
-        print(f"{task.name}, {states}:" if states == "all" else f"{task.name}, {states} state:")
+        print(f'{task.name}, states = "{states}":')
         hidden = tuple(replace(layer, states=states) for layer in task.hidden)
         table(replace(task, hidden=hidden), entries)
 
