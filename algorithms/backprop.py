@@ -1,6 +1,7 @@
 """Backpropagation: the error goes back through the transposes of the weights.
 
-Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors", 1986.
+Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors", 1986; through
+recurrent layers step by step [Werbos 1990].
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from ..devices import Can
 from ..mappings import Demand, Network, Placement
 from .base import Algorithm, Pass
 from .chain import learn_backwards
+from .through_time import carries
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Backprop(Algorithm):
     scales_error = True
 
     def demands(self, network: Network) -> Sequence[Demand]:
-        also = [Can(0), *[Can.TRANSPOSE] * len(network.hidden)]
+        also = [Can.TRANSPOSE if carried else Can(0) for carried in carries(network)]
         return self.weights(network, also)
 
     def calls(self, depth: int) -> Mapping[str, int]:
@@ -31,6 +33,10 @@ class Backprop(Algorithm):
             "weight TRANSPOSE": depth - 1,
             "weight UPDATE": depth,
         }
+
+    def repeats(self, turns: Sequence[int]) -> Mapping[str, int]:
+        more = sum(turns) - len(turns)
+        return {"weight MULTIPLY": more, "weight TRANSPOSE": more}
 
     def learn(self, on: Placement, passed: Pass, error: Any, rate: float) -> None:
         def carry(k: int, delta: Any) -> Any:

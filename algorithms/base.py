@@ -9,11 +9,12 @@ from typing import Any, ClassVar, NamedTuple
 
 from ..devices import Can
 from ..devices.release import Release
-from ..mappings import Demand, Graph, Network, Placement
+from ..mappings import Demand, Graph, Network, Placement, Recurrent
 from .aware import NoiseAware
 from .losses import Loss, SoftmaxCrossEntropy
 from .optimizers import SGD, Optimizer
 from .private import Private
+from .through_time import recurrent, turns, unrolled
 from .within import Response, Slope, respond
 
 
@@ -84,6 +85,13 @@ class Algorithm(abc.ABC):
         `depth` counts the weight layers of a dense network; SGD without a memory is the optimizer.
         """
 
+    def repeats(self, turns: Sequence[int]) -> Mapping[str, int] | None:
+        """Return the calls beyond `calls` of a step, layer k being multiplied turns[k - 1] times.
+
+        That is once, or once a step where it is recurrent. None: such layers are not trained.
+        """
+        return None
+
     @abc.abstractmethod
     def learn(self, on: Placement, passed: Pass, error: Any, rate: float) -> None:
         """Change the weights after a forward pass whose output error is (batch, n_classes)."""
@@ -100,6 +108,11 @@ class Algorithm(abc.ABC):
         Weights start Gaussian with a variance of 1 / n_in [LeCun et al., "Efficient BackProp",
         1998], or 2 / n_in under relu [He et al. 2015].
         """
+        if recurrent(network) and self.repeats(turns(network)) is None:
+            raise ValueError(
+                f"layer {recurrent(network)[0]} is recurrent, and {type(self).__name__} has no "
+                "rule for it; backprop, feedback_alignment, dfa, drtp and tpsgd have, among others"
+            )
         if self.private and not self.by_sample:
             raise ValueError(
                 f"{type(self).__name__} learns by more than sums over samples, which is what "
@@ -195,16 +208,20 @@ class Algorithm(abc.ABC):
         compressed = train and self._compresses()
         for k, layer in enumerate(on.network.layers, 1):
             stage = f"{name}/{k}"
-            with on.ledger.stage(stage, after=before):
-                x = self.enter(on, x)
+            if isinstance(layer, Recurrent):
                 rows = layer.gather(x)
-                if rows is not x:
-                    on.host.count("GATHER", len(x), rows.shape[0] * rows.shape[1])
-                z = on[f"weight/{k}"].multiply(rows)
-                response = respond(on, k, z, train, self.keeps_sums)
-                x = response.units
-                if compressed and self.trains(k, on.network):
-                    rows = self.optimizer.kept(on, f"weight/{k}", rows)
+                response = unrolled(on, k, rows, name, after if k == 1 else (), self.keeps_sums)
+            else:
+                with on.ledger.stage(stage, after=before):
+                    x = self.enter(on, x)
+                    rows = layer.gather(x)
+                    if rows is not x:
+                        on.host.count("GATHER", len(x), rows.shape[0] * rows.shape[1])
+                    z = on[f"weight/{k}"].multiply(rows)
+                    response = respond(on, k, z, train, self.keeps_sums)
+                    if compressed and self.trains(k, on.network):
+                        rows = self.optimizer.kept(on, f"weight/{k}", rows)
+            x = response.units
             inputs.append(rows)
             responses.append(response)
             before = (stage,)

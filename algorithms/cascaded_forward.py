@@ -83,6 +83,9 @@ class CascadedForward(Algorithm):
         calls[f"weight {verb}"] = calls.get(f"weight {verb}", 0) + 1
         return calls
 
+    def repeats(self, turns: Sequence[int]) -> Mapping[str, int]:
+        return {"weight MULTIPLY": sum(turns) - len(turns)}
+
     def predict(self, on: Placement, x: Any) -> Any:
         passed = self.forward(on, x)
         votes = softmax(passed.output)

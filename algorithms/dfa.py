@@ -5,6 +5,14 @@ d_k = (B_k e) * f'(z_k), the B_k stacked into one matrix here, so that one devic
 error to all layers at once; or one B for all layers, each taking its first rows, so that a device
 needs outputs for the widest layer alone [as LightOn's TinyDFA does, github.com/lightonai]. On
 graphs the error is carried to the neighbours first, as in DFA-GNN (NeurIPS 2024, eq. 4-6).
+
+A recurrent layer takes one projection at all its steps: d_t = (B e) * f'(z_t) / T, the change is
+the sum of d_t [x_t, h_(t-1)]^T, and nothing goes back in time, so that all steps learn at once
+[Cossu, Ceni, Lomonaco, Bacciu, Gallicchio, "Direct feedback alignment for recurrent neural
+networks", 2026, whose update takes the time steps in parallel]. It is what random feedback local
+online learning becomes without a leak, for one error at the end [Murray, eLife 8:e43299, 2019: its
+trace at tau = 1 is f'(z_t) h_(t-1)]. That it is the mean over the T steps is ours: a rate then
+suits sequences of any length.
 """
 
 from __future__ import annotations
@@ -36,6 +44,9 @@ class DFA(Algorithm):
             "feedback MULTIPLY": int(depth > 1),
             "weight UPDATE": depth,
         }
+
+    def repeats(self, turns: Sequence[int]) -> Mapping[str, int]:
+        return {"weight MULTIPLY": sum(turns) - len(turns)}
 
     def demands(self, network: Network) -> Sequence[Demand]:
         return [*self.weights(network), *feedback(network, self.shared)]

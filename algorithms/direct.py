@@ -16,7 +16,7 @@ def feedback(network: Network, shared: bool = False) -> list[Demand]:
 
     Entries have a variance of 1 / n_classes. `shared`: as many units as the widest layer has.
     """
-    widths = [layer.width_out for layer in network.hidden]
+    widths = [layer.signal_width for layer in network.hidden]
     if not widths:
         return []
     units = max(widths) if shared else sum(widths)
@@ -25,17 +25,17 @@ def feedback(network: Network, shared: bool = False) -> list[Demand]:
 
 
 def split(network: Network, projected: Any, shared: bool = False) -> list[Any]:
-    """Return the part (batch, width) of each hidden layer of what was projected (batch, units).
+    """Return the part (batch, signal_width) of each hidden layer of what was projected.
 
-    `shared`: all layers take the same units, each as many as it is wide.
+    That is (batch, units). `shared`: all layers take the same units, each as many as it is wide.
     """
     parts, start = [], 0
     for layer in network.hidden:
         if shared:
-            parts.append(projected[:, : layer.width_out] + 0)  # a copy: slopes work in place
+            parts.append(projected[:, : layer.signal_width] + 0)  # a copy: slopes work in place
         else:
-            parts.append(projected[:, start : start + layer.width_out])
-            start += layer.width_out
+            parts.append(projected[:, start : start + layer.signal_width])
+            start += layer.signal_width
     return parts
 
 
@@ -48,13 +48,16 @@ def teach_hidden(
     rate: float,
     after: Callable[[int], tuple[str, ...]],
 ) -> None:
-    """Update every hidden layer k from signals[k - 1] (batch, width), the slope at its units.
+    """Update every hidden layer k from signals[k - 1], slopes that its `deliver` takes.
 
-    `after` says what the update of layer k waits for.
+    A recurrent layer learns at every step from that step alone, and what it learns is the mean over
+    its steps: what its states were before is an input like any other, and nothing goes back in
+    time. `after` says what the update of layer k waits for.
     """
     for k in range(1, on.network.depth):
         with on.ledger.stage(f"update/{k}", after=after(k)):
-            slope = slope_within(on, passed, k, on.network.spread(signals[k - 1], k))
+            signal = on.network.spread(signals[k - 1], k)
+            slope = slope_within(on, passed, k, signal, direct=True)
             algorithm.update(on, k, slope, passed.inputs[k - 1], samples, rate)
 
 

@@ -2,7 +2,8 @@
 
 Frenkel, Lefebvre, Bol, "Learning without feedback: fixed random learning signals allow for
 feedforward training of deep neural networks", Frontiers in Neuroscience 15, 2021:
-d_k = -(B_k y) * f'(z_k). The label stands for the error, of which it has the sign.
+d_k = -(B_k y) * f'(z_k). The label stands for the error, of which it has the sign. A recurrent
+layer hears it at every step, as in DFA it hears the error.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ class DRTP(Algorithm):
             "feedback MULTIPLY": int(depth > 1),
             "weight UPDATE": depth,
         }
+
+    def repeats(self, turns: Sequence[int]) -> Mapping[str, int]:
+        return {"weight MULTIPLY": sum(turns) - len(turns)}
 
     def signals(self, on: Placement, passed: Pass, projected: Sequence[Any]) -> list[Any]:
         """Return the slopes (batch, width) at the hidden units, from the projected labels."""

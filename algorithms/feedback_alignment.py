@@ -5,7 +5,8 @@ backpropagation for deep learning", Nature Communications 7, 2016: each transpos
 a fixed random matrix of its shape. The sign-concordant variants keep the signs of the weights:
 B = M * sign(W^T), with magnitudes M all alike (uSF), drawn anew at every step (brSF) or once
 (frSF) [Liao, Leibo, Poggio, "How important is weight symmetry in backpropagation?",
-arXiv:1510.05067; M is made positive here].
+arXiv:1510.05067; M is made positive here]. Recurrent layers have their matrix too, through which
+the error goes back in time, step by step.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ..devices.arrays import namespace
 from ..mappings import Demand, Network, Placement
 from .base import Algorithm, Pass
 from .chain import learn_backwards
+from .through_time import carries
 
 Signs = Literal["none", "uniform", "batchwise", "fixed"]
 
@@ -45,10 +47,12 @@ class FeedbackAlignment(Algorithm):
     def demands(self, network: Network) -> Sequence[Demand]:
         demands = self.weights(network)
         needs = Can.MULTIPLY if self.signs == "none" else Can.MULTIPLY | Can.PROGRAM
-        for k, layer in enumerate(network.layers[1:], 2):
-            spread = demands[k - 1].spread
-            demands.append(Demand(f"feedback/{k}", layer.n_in, layer.n_out, needs, spread))
-        return demands
+        feedback = [
+            Demand(f"feedback/{k}", w.n_in, w.n_out, needs, w.spread)
+            for k, (w, carried) in enumerate(zip(demands, carries(network), strict=False), 1)
+            if carried
+        ]
+        return [*demands, *feedback]
 
     def calls(self, depth: int) -> Mapping[str, int]:
         calls = {
@@ -61,10 +65,21 @@ class FeedbackAlignment(Algorithm):
             calls["feedback PROGRAM"] = depth - 1
         return calls
 
+    def repeats(self, turns: Sequence[int]) -> Mapping[str, int]:
+        more, first = sum(turns) - len(turns), int(turns[0] > 1)
+        calls = {"weight MULTIPLY": more, "feedback MULTIPLY": more}
+        if self.signs != "none":
+            calls["weight MULTIPLY"] += first
+            calls["feedback PROGRAM"] = first
+        return calls
+
     def learn(self, on: Placement, passed: Pass, error: Any, rate: float) -> None:
+        aligned = set()
+
         def carry(k: int, delta: Any) -> Any:
-            if self.signs != "none":
+            if self.signs != "none" and k not in aligned:
                 self._align(on, k)
+                aligned.add(k)
             return on[f"feedback/{k}"].multiply(delta)
 
         learn_backwards(self, on, passed, error, rate, carry)

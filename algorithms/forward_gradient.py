@@ -2,7 +2,8 @@
 
 Baydin, Pearlmutter, Syme, Wood, Torr, "Gradients without backpropagation", arXiv:2202.08587: with
 V_k Gaussian in the shape of W_k, the tangent pass z'_k = W_k h'_{k-1} + V_k h_{k-1} gives the
-slope s of the loss along V, and s V is an unbiased estimate of the gradient.
+slope s of the loss along V, and s V is an unbiased estimate of the gradient. In a recurrent layer
+h_{k-1} holds the states of the step before, and the tangents go through time with them.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..devices import Can
-from ..mappings import Demand, Network, Placement
+from ..mappings import Demand, Network, Placement, Recurrent
 from .base import Algorithm, Pass
+from .through_time import tangents
 from .within import tangent_within
 
 
@@ -42,6 +44,9 @@ class ForwardGradient(Algorithm):
             "weight PROGRAM": depth,
         }
 
+    def repeats(self, turns: Sequence[int]) -> Mapping[str, int]:
+        return {"weight MULTIPLY": 2 * (sum(turns) - len(turns))}
+
     def learn(self, on: Placement, passed: Pass, error: Any, rate: float) -> None:
         network, samples = on.network, on.batch or len(error)
         tangent: Any = None
@@ -51,12 +56,18 @@ class ForwardGradient(Algorithm):
             with on.ledger.stage(f"direction/{k}"):
                 on[f"direction/{k}"].program(v)
             below = (f"tangent/{k - 1}",) if k > 1 else ()
-            with on.ledger.stage(f"tangent/{k}", (f"direction/{k}", f"forward/{k}", *below)):
-                z = on[f"direction/{k}"].multiply(passed.inputs[k - 1])
-                if tangent is not None:
-                    z = z + on[f"weight/{k}"].multiply(layer.gather(tangent))
-                    on.host.count("ADD", len(z), z.shape[0] * z.shape[1])
-                tangent = tangent_within(on, passed, k, z, gain, bias)
+            if isinstance(layer, Recurrent):
+                with on.ledger.stage(f"drive/{k}", (f"direction/{k}", f"forward/{k}")):
+                    z = on[f"direction/{k}"].multiply(passed.inputs[k - 1]) + bias
+                states = tangents(on, k, tangent, z, passed.outputs[k - 1], (f"drive/{k}",))
+                tangent = layer.scatter(states)
+            else:
+                with on.ledger.stage(f"tangent/{k}", (f"direction/{k}", f"forward/{k}", *below)):
+                    z = on[f"direction/{k}"].multiply(passed.inputs[k - 1])
+                    if tangent is not None:
+                        z = z + on[f"weight/{k}"].multiply(layer.gather(tangent))
+                        on.host.count("ADD", len(z), z.shape[0] * z.shape[1])
+                    tangent = tangent_within(on, passed, k, z, gain, bias)
             directions.append((v, bias, gain))
         last = network.depth
         with on.ledger.stage("slope", after=("error", f"tangent/{last}")):

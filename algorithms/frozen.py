@@ -24,6 +24,9 @@ class Frozen(Algorithm):
     def calls(self, depth: int) -> Mapping[str, int]:
         return {"weight MULTIPLY": depth, "weight UPDATE": 1}
 
+    def repeats(self, turns: Sequence[int]) -> Mapping[str, int]:
+        return {"weight MULTIPLY": sum(turns) - len(turns)}
+
     def demands(self, network: Network) -> Sequence[Demand]:
         return self.weights(network)
 

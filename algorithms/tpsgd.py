@@ -3,6 +3,12 @@
 Lomnitz, Daniels, Zhang, Piacentino, "Learning with local gradients at the edge",
 arXiv:2208.08503: layer k descends a loss of its own, |h_k - t_k|^2 / 2 or the sum of |h_k - t_k|.
 The target is t_k = f(P_k y) here, the projected label within reach of the layer's activation.
+
+A recurrent layer has its target at every step: it descends the mean over the steps of |h_t - t|^2
+/ 2 (or of |h_t - t|), the state before each step an input like any other. That target projection
+extends to recurrent layers, layer by layer, with forward passes alone, is said in the paper's
+abstract, the one part of it on them that could be read; that the target is the same at every step
+and the losses are averaged is ours.
 """
 
 from __future__ import annotations
@@ -32,11 +38,13 @@ class TargetProjection(DRTP):
 
     def signals(self, on: Placement, passed: Pass, projected: Sequence[Any]) -> list[Any]:
         found = []
-        for layer, part, h in zip(on.network.hidden, projected, passed.units, strict=False):
+        for layer, part, h in zip(on.network.hidden, projected, passed.outputs, strict=False):
             zero = on.array(np.zeros(part.shape[1], np.float32))
             target = on.host.activate(part + 0, zero, layer.activation)
-            difference = h - target
-            on.host.count("DIFFERENCE", len(part), part.shape[0] * part.shape[1])
+            moments = layer.moments(h) - target[:, None]
+            width = moments.shape[1] * moments.shape[2]
+            difference = moments.reshape(len(part), width)
+            on.host.count("DIFFERENCE", len(part), len(part) * width)
             if self.local_loss == "absolute":
                 difference = namespace(difference).sign(difference)
             found.append(difference)

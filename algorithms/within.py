@@ -76,13 +76,17 @@ def pooled(on: Placement, k: int, rows: Any) -> Any:
     return units
 
 
-def slope_within(on: Placement, passed: Pass, k: int, slope: Any) -> Slope:
-    """Return the slope within layer k from that at its units (batch, width_out)."""
+def slope_within(on: Placement, passed: Pass, k: int, slope: Any, direct: bool = False) -> Slope:
+    """Return the slope within layer k from that at its units (batch, width_out).
+
+    Or, `direct`, from a signal that was sent straight to the layer, as its `deliver` takes it.
+    """
     layer = on.network.layers[k - 1]
     rows = passed.outputs[k - 1]
     if layer.pools:
         on.host.count("POOL_ADJOINT", len(slope), rows.shape[0] * rows.shape[1])
-    delta = layer.scatter_adjoint(slope, rows, passed.units[k - 1])
+    back = layer.deliver if direct else layer.scatter_adjoint
+    delta = back(slope, rows, passed.units[k - 1])
     return slope_beneath(on, passed, k, on.host.slope(delta, rows, layer.activation))
 
 

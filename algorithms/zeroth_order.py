@@ -43,6 +43,9 @@ class ZerothOrder(Algorithm):
     def calls(self, depth: int) -> Mapping[str, int]:
         return {"weight MULTIPLY": 2 * depth, "weight PROGRAM": 3 * depth}
 
+    def repeats(self, turns: Sequence[int]) -> Mapping[str, int]:
+        return {"weight MULTIPLY": 2 * (sum(turns) - len(turns))}
+
     def step(
         self, on: Placement, x: Any, target: Any, mask: Any = None, rate: float = 1.0
     ) -> float:

@@ -49,3 +49,8 @@ def like(y: Any, x: Any) -> Any:
         return y.astype(dtype, copy=False)
     dtype = x.dtype if x.dtype.is_floating_point else xp.float32
     return xp.as_tensor(y, dtype=dtype, device=x.device)
+
+
+def zeros(x: Any, *shape: int) -> Any:
+    """Return zeros of a shape, in the array type, dtype and place of x."""
+    return np.zeros(shape, x.dtype) if namespace(x) is np else x.new_zeros(shape)

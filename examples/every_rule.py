@@ -43,7 +43,7 @@ from hwloop.algorithms import (
     ZerothOrder,
 )
 from hwloop.devices import Device, Ideal, MatrixEngine, Seed
-from hwloop.mappings import Placement, build, place
+from hwloop.mappings import Placement, Recur, build, place
 from hwloop.sim.data import Data, load
 from hwloop.sim.meter import Meter
 from hwloop.sim.threads import sharing
@@ -111,17 +111,25 @@ class Task:
     """What is learned, how long, and what is asked of it."""
 
     name: str
-    hidden: tuple[int, ...]
+    hidden: tuple[int | Recur, ...]
     epochs: int
     batch: int
     target: float
     """The validation accuracy that energy is counted to."""
     shares: tuple[float, ...]
     scale: str | None = None
+    limit: int | None = None
+    """Training samples at most."""
 
     def data(self, seed: Seed) -> Data:
         """Return the set, a sixth of its training part for validation."""
-        return load(self.name, seed=seed.child("data"), validation=0.16, scale=self.scale)
+        return load(
+            self.name,
+            seed=seed.child("data"),
+            validation=0.16,
+            scale=self.scale,
+            limit_train=self.limit,
+        )
 
 
 TASKS = {
@@ -131,9 +139,15 @@ TASKS = {
 
 
 def placed(
-    algorithm: Algorithm, data: Data, task: Task, seed: Seed, kind: Callable[..., Device], act: str
+    algorithm: Algorithm,
+    data: Data,
+    task: Task,
+    seed: Seed,
+    kind: Callable[..., Device],
+    act: str,
+    feedback: Callable[..., Device] = Ideal,
 ) -> Placement:
-    """Return the task's network, weights on devices of `kind` and feedback on ideal ones."""
+    """Return the task's network, weights on devices of `kind`, feedback on those of its own."""
     network = build((data.x.shape[1],), data.n_classes, task.hidden, act)
     demands = algorithm.demands(network)
 
@@ -142,7 +156,7 @@ def placed(
             n_out=d.n_out, n_in=d.n_in, name=d.name, seed=seed, ledger=ledger
         )
 
-    on = {d.role: made(Ideal if d.role == "feedback" else kind) for d in demands}
+    on = {d.role: made(feedback if d.role == "feedback" else kind) for d in demands}
     return place(network, demands, on, ENGINE, seed)
 
 
@@ -192,7 +206,7 @@ def price(entry: Entry, task: Task) -> tuple[float, float]:
     def engine(**more) -> Device:
         return MatrixEngine(technology=ENGINE, **more)
 
-    on = placed(algorithm, data, task, Seed(0), engine, entry.activation)
+    on = placed(algorithm, data, task, Seed(0), engine, entry.activation, engine)
     target = np.eye(data.n_classes, dtype=np.float32)[data.y]
     rows = data.train[: task.batch]
     with on.ledger.step("train", samples=len(rows)):
@@ -227,18 +241,22 @@ def row(name: str, entry: Entry, task: Task) -> str:
 
 
 def main() -> None:
-    """Print the table, line by line."""
+    """Print the table of the task and the rules that are asked for."""
     chosen = sys.argv[1:] or ["digits"]
     task = TASKS[chosen[0]]
-    names = chosen[1:] or list(ENTRIES)
+    table(task, {name: ENTRIES[name] for name in chosen[1:] or ENTRIES})
+
+
+def table(task: Task, entries: dict[str, Entry]) -> None:
+    """Print the table of a task, line by line."""
     noise = [f"noise {share:g}" for share in task.shares[1:]]
     head = ["rule", "test, %", "rate", *noise, "J an epoch", "ms an epoch"]
     head += [f"epochs to {100 * task.target:g} %", f"J to {100 * task.target:g} %"]
     print("| " + " | ".join(head) + " |")
     print("|" + "---|" * len(head))
     with sharing(1):
-        for name in names:
-            print(row(name, ENTRIES[name], task), flush=True)
+        for name, entry in entries.items():
+            print(row(name, entry, task), flush=True)
 
 
 if __name__ == "__main__":

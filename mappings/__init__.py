@@ -2,8 +2,9 @@
 
 from .demand import Demand
 from .layers import Convolution, Dense, Graph, Layer
-from .network import Connect, Convolve, Network, build
+from .network import Connect, Convolve, Network, Recur, build
 from .place import Placement, place
+from .recurrent import Recurrent
 
 __all__ = [
     "Connect",
@@ -15,6 +16,8 @@ __all__ = [
     "Layer",
     "Network",
     "Placement",
+    "Recur",
+    "Recurrent",
     "build",
     "place",
 ]

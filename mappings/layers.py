@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..devices.arrays import Array, namespace
+from ..devices.arrays import Array, namespace, zeros
 from ..devices.host import Activation
 from ..devices.norms import Norm
 
@@ -98,6 +98,27 @@ class Layer(abc.ABC):
     def scatter_tangent(self, tangent: Any, rows: Any, units: Any) -> Any:
         """Map a tangent of the rows (rows, n_out) to that of the units they became."""
         return self.scatter(tangent)
+
+    @property
+    def signal_width(self) -> int:
+        """Units that a signal sent straight to this layer has: all, or those of one step."""
+        return self.width_out
+
+    def deliver(self, signal: Any, rows: Any = None, units: Any = None) -> Any:
+        """Map a signal sent straight to this layer to rows (batch * rows_per_sample, n_out).
+
+        The signal is (batch, signal_width), or (batch, moments * signal_width), one moment after
+        another: the adjoint of the mean of the moments. A recurrent layer so hears one signal at
+        every step, over the number of its steps.
+        """
+        return self.scatter_adjoint(signal, rows, units)
+
+    def moments(self, rows: Any) -> Any:
+        """Map rows to the units that signals are for: (batch, moments, signal_width).
+
+        One moment, what scatter gives; the states after every step where a layer is recurrent.
+        """
+        return self.scatter(rows)[:, None]
 
     def spread(self, error: Any) -> Any:
         """Carry an error (batch, any width) down through what gather does to the samples.
@@ -205,7 +226,7 @@ class Convolution(Layer):
             return h.reshape(-1, self.n_out)
         slope, spread = (
             h.reshape(-1, *self.image_out),
-            _zeros(h, len(h) * self.rows_per_sample, self.n_out),
+            zeros(h, len(h) * self.rows_per_sample, self.n_out),
         )
         for entry, share in zip(self._entries(spread), self._shares(rows, units), strict=True):
             entry[:] = slope * share
@@ -244,10 +265,10 @@ class Convolution(Layer):
     def gather(self, x: Any) -> Any:
         p, k = self.padding, self.kernel
         image = x.reshape(-1, self.height, self.width, self.channels_in)
-        padded = _zeros(x, len(x), self.height + 2 * p, self.width + 2 * p, self.channels_in)
+        padded = zeros(x, len(x), self.height + 2 * p, self.width + 2 * p, self.channels_in)
         padded[:, p : p + self.height, p : p + self.width] = image
         shape = (len(x), self.height_out, self.across_out, k, k, self.channels_in)
-        patches = _zeros(x, *shape)
+        patches = zeros(x, *shape)
         for i in range(k):
             for j in range(k):
                 patches[:, :, :, i, j] = padded[self._window(i, j)]
@@ -258,7 +279,7 @@ class Convolution(Layer):
         shape = (-1, self.height_out, self.across_out, k, k, self.channels_in)
         patches = rows.reshape(*shape)
         batch = len(patches)
-        padded = _zeros(rows, batch, self.height + 2 * p, self.width + 2 * p, self.channels_in)
+        padded = zeros(rows, batch, self.height + 2 * p, self.width + 2 * p, self.channels_in)
         for i in range(k):
             for j in range(k):
                 padded[self._window(i, j)] += patches[:, :, :, i, j]
@@ -306,9 +327,3 @@ class Graph(Layer):
 
     def spread(self, error: Any) -> Any:
         return self._neighbours(error, self.adjacency.T)
-
-
-def _zeros(x: Any, *shape: int) -> Any:
-    if namespace(x) is np:
-        return np.zeros(shape, x.dtype)
-    return x.new_zeros(shape)

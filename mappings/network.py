@@ -10,6 +10,7 @@ from ..devices.arrays import Array
 from ..devices.host import Activation
 from ..devices.norms import Norm
 from .layers import Convolution, Dense, Graph, Layer, Pooling
+from .recurrent import Recurrent, States
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Network:
                     f"layer {k} leaves {below.width_out} units, layer {k + 1} takes "
                     f"{above.width_in}"
                 )
+        if isinstance(self.layers[-1], Recurrent):
+            raise ValueError("the output takes a layer without states; the last one is recurrent")
 
     @property
     def hidden(self) -> tuple[Layer, ...]:
@@ -84,10 +87,22 @@ class Convolve:
     """None: that of the network."""
 
 
+@dataclass(frozen=True)
+class Recur:
+    """A recurrent layer to come: its units, the steps of a sequence and what goes on of them."""
+
+    recurrent: int
+    """How many units."""
+    steps: int
+    width: int | None = None
+    """Numbers that each step brings; None: all that come, shared among the steps."""
+    states: States = "last"
+
+
 def build(
     shape: tuple[int, ...],
     n_classes: int,
-    hidden: Sequence[int | Connect | Convolve],
+    hidden: Sequence[int | Connect | Convolve | Recur],
     activation: Activation = "tanh",
     adjacency: Any = None,
     norm: Norm = "none",
@@ -96,8 +111,9 @@ def build(
 
     `shape` is (features,) or (height, width, channels). A whole number is a dense layer of that
     width, or a graph layer where `adjacency` is given. Hidden layers have this `norm` unless they
-    name their own. Raises ValueError where an image is smaller than a kernel, or a convolution
-    follows a dense layer.
+    name their own or are recurrent. Raises ValueError where an image is smaller than a kernel, a
+    convolution follows a dense layer, or what comes to a recurrent layer is no sequence of its
+    steps.
     """
     layers: list[Layer] = []
     image: tuple[int, ...] | None = shape if len(shape) == 3 else None
@@ -114,6 +130,8 @@ def build(
             layer: Layer = _convolution(k, item, image, activation, item.norm or norm)
             assert isinstance(layer, Convolution)
             image = layer.image_out
+        elif isinstance(item, Recur):
+            layer, image = _recurrent(k, item, features, activation, adjacency), None
         else:
             full = Connect(item) if isinstance(item, int) else item
             if full.width < 1:
@@ -133,6 +151,31 @@ def _full(
         return Dense(inputs=inputs, outputs=outputs, activation=activation, norm=norm)
     return Graph(
         inputs=inputs, outputs=outputs, activation=activation, norm=norm, adjacency=adjacency
+    )
+
+
+def _recurrent(
+    k: int, item: Recur, features: int, activation: Activation, adjacency: Any
+) -> Recurrent:
+    if adjacency is not None:
+        raise ValueError(f"layer {k} is recurrent and takes sequences; the data are a graph")
+    if item.recurrent < 1:
+        raise ValueError(f"layer {k}: recurrent takes a number of units from 1, got {item}")
+    if item.steps < 2:
+        raise ValueError(f"layer {k}: steps takes a whole number from 2, got {item.steps}")
+    width = features // item.steps if item.width is None else item.width
+    if item.steps * width != features:
+        wide = "" if item.width is None else f" of {item.width}"
+        raise ValueError(
+            f"layer {k} is recurrent and takes {item.steps} steps{wide}; what comes to it is "
+            f"{features} features"
+        )
+    return Recurrent(
+        steps=item.steps,
+        width=width,
+        units=item.recurrent,
+        states=item.states,
+        activation=activation,
     )
 
 

@@ -22,10 +22,9 @@ from .datasets import KNOWN
 from .deployment import DeployTable
 from .experiment import TABLES
 from .places import BadInput
-from .tables import HIDDEN_TAKES, ConnectionTable, ConvolutionTable, Table, fields_of, takes
+from .tables import HIDDEN_TAKES, LAYERS, Table, fields_of, takes
 from .units import si
 
-LAYERS: Mapping[str, type[Table]] = {"connection": ConnectionTable, "convolution": ConvolutionTable}
 SECTIONS: Mapping[str, type[Table]] = {
     **TABLES,
     "deploy": DeployTable,

@@ -125,7 +125,7 @@ def chapter(key: str, title: str, inside: list[Html]) -> Html:
 def _header(report: Mapping[str, Any], chapters: list[tuple[str, str]]) -> Html:
     main = report["arms"][0]
     layers = main["network"]
-    widths = " – ".join(str(n) for n in [*(a["n_in"] for a in layers[:1]), *_outs(layers)])
+    widths = " – ".join(str(n) for n in [*_ins(layers[:1]), *_outs(layers)])
     what = [
         f"{main['rule']} on {report['data']['set']}",
         f"network {widths}" if layers and len(layers) <= 8 else f"{len(layers)} layers",
@@ -142,8 +142,13 @@ def _header(report: Mapping[str, Any], chapters: list[tuple[str, str]]) -> Html:
     )
 
 
+def _ins(layers: list[Mapping[str, Any]]) -> list[Any]:
+    return [a.get("width", a["n_in"]) for a in layers]
+
+
 def _outs(layers: list[Mapping[str, Any]]) -> list[Any]:
-    return [a["n_out"] for a in layers]
+    """Return the outputs of every layer; a recurrent one's with how many steps it takes."""
+    return [f"{a['n_out']} × {a['steps']} steps" if "steps" in a else a["n_out"] for a in layers]
 
 
 def _footer(report: Mapping[str, Any]) -> Html:

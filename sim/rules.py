@@ -40,8 +40,9 @@ def rules() -> Table:
         )
         table.add_section()
     table.caption = (
-        "To layer 1, to the end: stages that wait for one another until the first trained layer "
-        "has learned, and until all have. hwloop explain RULE says more of one"
+        "A step more: what each further step of a recurrent first layer adds, where a rule trains "
+        "one. To layer 1, to the end: stages that wait for one another until the first trained "
+        "layer has learned, and until all have. hwloop explain RULE says more of one"
     )
     table.caption_justify = "left"
     return table
@@ -114,6 +115,12 @@ def _calls(algorithm: Algorithm) -> list[str]:
             role, verb = key.split()
             count = formula(partial(_count, algorithm, key))
             found.append(f"{role} {verb.lower()}: {count}")
+    once = [1] * DEPTHS[0]
+    most, fewest = algorithm.repeats([3, *once[1:]]), algorithm.repeats([2, *once[1:]])
+    if most and fewest:
+        more = {key: most[key] - fewest[key] for key in most}
+        said = [f"{key.split()[0]} {key.split()[1].lower()} {n}" for key, n in more.items() if n]
+        found.append(f"a step more: {', '.join(said)}")
     return found
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..mappings import Recurrent
 from . import checkpoint, endurance
 from .arm import Arm, Progress
 from .checkpoint import CHECKPOINT
@@ -103,6 +104,7 @@ def _finish(folder: Path, arm: Arm, chips: Deployed | None) -> None:
         "wall_s": arm.wall_s,
         "network": [
             {"kind": type(a).__name__, "n_out": a.n_out, "n_in": a.n_in, "activation": a.activation}
+            | ({"steps": a.steps, "width": a.width} if isinstance(a, Recurrent) else {})
             for a in layers
         ],
         "parameters": arm.placement.network.parameters,

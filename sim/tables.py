@@ -22,7 +22,8 @@ from ..devices.host import Activation
 from ..devices.norms import Norm
 from ..devices.words import unknown
 from ..mappings.layers import Pooling
-from ..mappings.network import Connect, Convolve
+from ..mappings.network import Connect, Convolve, Recur
+from ..mappings.recurrent import States
 from .places import Path, Source, shown
 
 Positive = Annotated[int, Field(ge=1, le=10**9)]
@@ -65,6 +66,10 @@ class ConnectionTable(Table):
     norm: Norm | None = None
     """Of each unit over the batch, or of each sample over the units; None: that of [network]."""
 
+    def made(self) -> Connect:
+        """Return the layer as the mappings take it."""
+        return Connect(**self.model_dump())
+
 
 class ConvolutionTable(Table):
     """One convolution in [network] hidden."""
@@ -84,41 +89,66 @@ class ConvolutionTable(Table):
     norm: Norm | None = None
     """Of each channel, over the batch or over the image; None: that of [network]."""
 
+    def made(self) -> Convolve:
+        """Return the layer as the mappings take it."""
+        return Convolve(**self.model_dump())
+
+
+class RecurrentTable(Table):
+    """One recurrent layer in [network] hidden."""
+
+    recurrent: Positive
+    """How many units."""
+    steps: Annotated[int, Field(ge=2, le=10**6)]
+    """How long a sequence is: a sample is so many times `width` numbers."""
+    width: Positive | None = None
+    """Numbers that each step brings; all that come, shared among the steps, if not said."""
+    states: States = "last"
+    """last: the state after the last step goes on. all: those after every step."""
+
+    def made(self) -> Recur:
+        """Return the layer as the mappings take it."""
+        return Recur(**self.model_dump())
+
+
+LAYERS: dict[str, type[Table]] = {
+    "connection": ConnectionTable,
+    "convolution": ConvolutionTable,
+    "recurrent": RecurrentTable,
+}
+"""What stands in [network] hidden beside widths, by the tag of its kind."""
+
 
 def _kind(item: Any) -> str:
-    if isinstance(item, ConnectionTable) or (isinstance(item, dict) and "width" in item):
-        return "connection"
-    return "convolution" if isinstance(item, (dict, ConvolutionTable)) else "number"
+    if isinstance(item, dict):
+        if item.keys() & (RecurrentTable.model_fields.keys() - {"width"}):
+            return "recurrent"
+        return "connection" if "width" in item else "convolution"
+    return next((tag for tag, table in LAYERS.items() if isinstance(item, table)), "number")
 
 
 Hidden = Annotated[
     Annotated[Positive, Tag("number")]
     | Annotated[ConnectionTable, Tag("connection")]
-    | Annotated[ConvolutionTable, Tag("convolution")],
+    | Annotated[ConvolutionTable, Tag("convolution")]
+    | Annotated[RecurrentTable, Tag("recurrent")],
     Discriminator(_kind),
 ]
 
 
 class NetworkTable(Table):
-    """[network]: hidden layers, a width for a dense one, a table for a convolution or a norm."""
+    """[network]: hidden layers, a width for a dense one, a table for any other."""
 
     hidden: list[Hidden] = [128, 128]
-    """Dense layers by their width, others by tables: `hwloop explain convolution`, `connection`."""
+    """Dense layers by their width, others by tables: `hwloop explain connection`, ..."""
     activation: Activation = "tanh"
     """Of every hidden unit; the output has none."""
     norm: Norm = "none"
-    """That of every hidden layer which names none."""
+    """That of every hidden layer which names none and is not recurrent."""
 
-    def layers(self) -> list[int | Connect | Convolve]:
+    def layers(self) -> list[int | Connect | Convolve | Recur]:
         """Return the hidden layers as the mappings take them."""
-        found: list[int | Connect | Convolve] = []
-        for h in self.hidden:
-            if isinstance(h, int):
-                found.append(h)
-            else:
-                made = Connect if isinstance(h, ConnectionTable) else Convolve
-                found.append(made(**h.model_dump()))
-        return found
+        return [h if isinstance(h, int) else h.made() for h in self.hidden]
 
 
 class TargetTable(Table):
@@ -173,7 +203,8 @@ class HostTable(Table):
 
 
 HIDDEN_TAKES = (
-    "widths (whole numbers from 1) and tables, as [64] or [{ channels = 8 }, { width = 64 }]"
+    "widths (whole numbers from 1) and tables, as [64], [{ channels = 8 }, { width = 64 }] or "
+    "[{ recurrent = 64, steps = 8 }]"
 )
 
 
@@ -228,7 +259,7 @@ def validated(
         return table.model_validate(values)
     except ValidationError as wrong:
         error = wrong.errors(include_url=False)[0]
-        loc = tuple(p for p in error["loc"] if p not in ("number", "connection", "convolution"))
+        loc = tuple(error["loc"])
         raise at.bad((*path, str(loc[0])), _sentence(table, loc, error)) from None
 
 
@@ -238,12 +269,11 @@ def _sentence(table: type[Table], loc: tuple[str | int, ...], error: Any) -> str
         name += f", layer {k + 1}"
     info = table.model_fields[str(loc[0])]
     wanted = HIDDEN_TAKES
-    if inner and isinstance(inner[-1], str) and str(loc[0]) == "hidden":
-        known = (ConnectionTable if "connection" in error["loc"] else ConvolutionTable).model_fields
-        info = known.get(inner[-1], info)
+    if str(loc[0]) == "hidden" and len(inner) > 2:  # (number of the layer, its kind, key)
+        layer, key = LAYERS[str(inner[1])], str(inner[2])
         if error["type"] == "extra_forbidden":
-            return f"{name}: {unknown('key', inner[-1], known)}"
-        name += f", {inner[-1]}"
+            return f"{name}: {unknown('key', key, layer.model_fields)}"
+        info, name = layer.model_fields[key], f"{name}, {key}"
         wanted = takes(info.annotation, info)
     elif str(loc[0]) != "hidden":
         wanted = takes(info.annotation, info)

@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from hwloop.mappings import Convolution, Convolve, Dense, Graph, Network, build
+from hwloop.mappings import (
+    Convolution,
+    Convolve,
+    Dense,
+    Graph,
+    Network,
+    Recur,
+    Recurrent,
+    build,
+)
 
 rng = np.random.default_rng(2)
 
@@ -29,8 +38,16 @@ convolutions = st.builds(
     padding=st.integers(0, 2),
     pool=st.integers(1, 2),
 ).filter(lambda layer: 0 not in layer.image_out)
+recurrent = st.builds(
+    Recurrent,
+    steps=st.integers(2, 5),
+    width=st.integers(1, 4),
+    units=st.integers(1, 4),
+    states=st.sampled_from(["last", "all"]),
+)
 layers = st.one_of(
     convolutions,
+    recurrent,
     st.builds(Dense, inputs=st.integers(1, 9), outputs=st.integers(1, 9)),
     st.builds(
         Graph, inputs=st.integers(1, 9), outputs=st.integers(1, 9), adjacency=st.just(graph_of(5))
@@ -54,6 +71,13 @@ def test_gather_and_scatter_have_their_adjoints(layer):
     assert h.shape == (batch, layer.width_out)
     g = draw.normal(size=h.shape)
     assert (h * g).sum() == pytest.approx((y * layer.scatter_adjoint(g)).sum())
+    moments = layer.moments(y)
+    assert moments.shape[::2] == (batch, layer.signal_width)
+    s = draw.normal(size=(batch, layer.signal_width))
+    assert (moments.mean(1) * s).sum() == pytest.approx((y * layer.deliver(s)).sum())
+    each = draw.normal(size=moments.shape)
+    delivered = layer.deliver(each.reshape(batch, -1))
+    assert (moments * each).mean(1).sum() == pytest.approx((y * delivered).sum())
 
 
 @settings(max_examples=30, deadline=None)
@@ -86,6 +110,12 @@ def test_build_puts_layers_together():
     assert all(isinstance(a, Graph) for a in build((4,), 2, [3], adjacency=adjacency).layers)
 
 
+def test_build_hands_on_the_last_state_or_all_of_them():
+    network = build((6, 5, 2), 3, [Recur(7, 6, 10, "all"), Recur(4, steps=6), 9])
+    shapes = [(a.width_in, a.n_out, a.n_in, a.width_out) for a in network.layers]
+    assert shapes == [(60, 7, 17, 42), (42, 4, 11, 4), (4, 9, 4, 9), (9, 3, 9, 3)]
+
+
 def test_spread_carries_an_error_through_the_graph_alone():
     adjacency = graph_of(6)
     network = build((4,), 2, [3, 3], adjacency=adjacency)
@@ -104,6 +134,15 @@ def test_spread_carries_an_error_through_the_graph_alone():
         ((8, 8, 1), [Convolve(2, 3, pool=7)], "pooling by 7 leaves nothing of 6 x 6"),
         ((8, 8, 1), [Convolve(0)], "channels, kernel, stride and pool take whole numbers from 1"),
         ((8,), [0], "layer 1 takes a width from 1, got 0"),
+        (
+            (8,),
+            [Recur(4, steps=3)],
+            "takes 3 steps; what comes to it is 8 features",
+        ),
+        ((8, 8, 1), [Recur(4, 8, 7)], "takes 8 steps of 7; what comes to it is 64 features"),
+        ((8,), [6, Recur(4, steps=1)], "layer 2: steps takes a whole number from 2, got 1"),
+        ((8,), [Recur(0, steps=2)], "layer 1: recurrent takes a number of units from 1"),
+        ((8, 8, 1), [Recur(4, 8), Convolve(4)], "layer 2 is a convolution and takes an image"),
     ],
 )
 def test_what_does_not_fit_is_named(shape, hidden, says):
@@ -116,3 +155,7 @@ def test_layers_that_do_not_meet_are_named():
         Network((Dense(inputs=3, outputs=4), Dense(inputs=5, outputs=2)))
     with pytest.raises(ValueError, match="at least one layer"):
         Network(())
+    with pytest.raises(ValueError, match="the output takes a layer without states"):
+        Network((Recurrent(steps=2, width=3, units=4),))
+    with pytest.raises(ValueError, match="layer 2 is recurrent .* the data are a graph"):
+        build((8,), 3, [4, Recur(5, 2)], adjacency=graph_of(6))

@@ -362,6 +362,8 @@ REFUSING = {
     ("likelihood_ratio", "batch"): "its own sample's noise",
     ("equilibrium", "batch"): "layer 1 has norm = .* and equilibrium has an energy",
     ("equilibrium", "layer"): "layer 1 has norm = .* and equilibrium has an energy",
+    ("quantized_zeroth_order", "batch"): "keeps to whole numbers",
+    ("quantized_zeroth_order", "layer"): "keeps to whole numbers",
 }
 
 
