@@ -27,7 +27,7 @@ from .quantized_zeroth_order import QuantizedZerothOrder
 from .scalable_ff import ScalableForwardForward
 from .sign_dfa import SignDFA
 from .synthetic_gradient import SyntheticGradient
-from .ternary import TernaryDFA, signed_masks, ternarise
+from .ternary import TernaryDFA, signed_masks, stochastic_masks, ternarise
 from .tpsgd import TargetProjection
 from .zeroth_order import ZerothOrder
 
@@ -108,5 +108,6 @@ __all__ = [
     "TernaryDFA",
     "ZerothOrder",
     "signed_masks",
+    "stochastic_masks",
     "ternarise",
 ]

@@ -7,6 +7,11 @@ a digital rescale after the projection gives every sample the size of its own er
 one negative entry of a softmax error is as large as all positive ones together; under a common
 threshold the small positive ones vanish, and the code no longer sums to zero as the error does.
 So the default, `balanced`, has a threshold and a rescale for each sign.
+
+With many classes every threshold still cuts the same small entries off at every sample, and what it
+leaves out adds up over a batch. `stochastic` draws each entry's threshold anew: an entry of share s
+of the largest of its sign counts with probability s, at the size of that largest. This is the
+unbiased ternary code of TernGrad [Wen et al., NeurIPS 2017], with a mask for each sign.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..devices.arrays import namespace
+from ..devices.arrays import like, namespace
 from ..mappings import Placement
 from .dfa import DFA
 
@@ -44,13 +49,30 @@ def signed_masks(error: Any, threshold: float) -> tuple[Any, Any]:
     Each sign is thresholded relative to its own largest entry and resized to its own sum, so
     that factor * mask of a sample keeps the sums of its positive and its negative errors.
     """
-    xp = namespace(error)
-    stacked = [error, -error]
-    both = np.concatenate(stacked) if xp is np else xp.cat(stacked)
+    both = _stacked(error)
     ternary, factor = ternarise(both * (both > 0), threshold, relative=True)
     half = len(error)
     factor[half:] *= -1
     return ternary, factor
+
+
+def stochastic_masks(error: Any, uniform: Any) -> tuple[Any, Any]:
+    """Return masks and factors as `signed_masks` does, whose product has the error as its mean.
+
+    uniform (2 * batch, n), from 0 to below 1, are the thresholds: shares of the largest entry.
+    """
+    xp = namespace(error)
+    both = _stacked(error)
+    both = both * (both > 0)
+    largest = (both.max(1) if xp is np else both.amax(1))[:, None]
+    masks = (both > uniform * largest) * xp.ones_like(both)
+    largest[len(error) :] *= -1
+    return masks, largest
+
+
+def _stacked(error: Any) -> Any:
+    both = [error, -error]
+    return np.concatenate(both) if namespace(error) is np else namespace(error).cat(both)
 
 
 @dataclass(frozen=True)
@@ -58,16 +80,25 @@ class TernaryDFA(DFA):
     """DFA of the ternary error."""
 
     threshold: float = 0.25
-    """A share of the largest error, dimensionless; where mode is fixed, an error."""
-    mode: Literal["balanced", "relative", "fixed"] = "balanced"
+    """A share of the largest error, dimensionless; where mode is fixed, an error; no use where it
+    is stochastic."""
+    mode: Literal["balanced", "relative", "fixed", "stochastic"] = "balanced"
     """balanced: threshold and rescale by sample and sign, one binary mask a sign. relative: by
-    sample. fixed: one threshold for all, no rescale."""
+    sample. fixed: one threshold for all, no rescale. stochastic: by sample and sign, with a
+    threshold drawn for each entry, so that the code's mean is the error."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold < 1:
             raise ValueError(f"threshold takes a number from 0 to below 1, got {self.threshold}")
-        if self.mode not in ("balanced", "relative", "fixed"):
-            raise ValueError(f'mode takes "balanced", "relative" or "fixed", got {self.mode!r}')
+        if self.mode not in ("balanced", "relative", "fixed", "stochastic"):
+            raise ValueError(
+                f'mode takes "balanced", "relative", "fixed" or "stochastic", got {self.mode!r}'
+            )
+        if self.mode == "stochastic" and self.threshold != 0.25:
+            raise ValueError(
+                f"threshold has no use where mode is stochastic, which draws it; got "
+                f"{self.threshold}"
+            )
         if self.mode == "fixed" and self.loss_scale != 1:
             raise ValueError("loss_scale takes 1 in mode fixed, whose threshold is an error")
 
@@ -77,8 +108,14 @@ class TernaryDFA(DFA):
 
     def project(self, on: Placement, error: Any) -> Any:
         on.host.count("TERNARISE", len(error), error.shape[0] * error.shape[1])
-        if self.mode == "balanced":
-            masks, factor = signed_masks(error, self.threshold)
+        if self.mode in ("balanced", "stochastic"):
+            if self.mode == "balanced":
+                masks, factor = signed_masks(error, self.threshold)
+            else:
+                size = 2 * error.shape[0], error.shape[1]
+                uniform = on.seed.child("thresholds").rng(on.steps).random(size, np.float32)
+                on.host.count("DRAW", len(error), size[0] * size[1])
+                masks, factor = stochastic_masks(error, like(uniform, error))
             projected = on["feedback"].multiply(masks) * factor
             on.host.count("RESCALE", len(masks), projected.shape[0] * projected.shape[1])
             return projected[: len(error)] + projected[len(error) :]

@@ -4,6 +4,13 @@ This is how a transformer or a VGG learns by light [Launay, Poli, Boniface, Krza
 feedback alignment scales to modern deep learning tasks and architectures", NeurIPS 2020, its
 "macro" form]. The last block ends in scores; its error is projected to the outputs of all others,
 each of which takes its part as the slope there.
+
+Two things decide whether a residual network learns so, and the published transformer has both.
+Every block ends in its normalisation (post-norm): the slope then passes its derivative, which takes
+out what would only lengthen the stream. Without it the stream grows and the slopes do not shrink as
+backpropagation's do. And all blocks share one projection (`DFA(shared=True)`): the readout aligns
+with what all blocks add together, so best with one matrix. (There the error is taken below the
+readout, at the last hidden units; here at the scores.)
 """
 
 from __future__ import annotations
@@ -31,6 +38,8 @@ class Blocks(nn.Module):
 
     A row is what one error belongs to: a sample, or a token where the scores are (batch, tokens,
     n_classes). Every block's output holds the same rows, (batch, ...) or (batch, tokens, ...).
+    The state dict holds the devices and their counters too, so a loaded training goes on exactly;
+    `ledger` then counts from there.
     """
 
     def __init__(
@@ -98,7 +107,41 @@ class Blocks(nn.Module):
         with self.ledger.step("train", samples=len(x)):
             return self._teach(x, target)
 
+    def alignment(self, x: Any, target: Any) -> list[float]:
+        """Return for each block the cosine of its `grad` and backpropagation's on this batch.
+
+        Call it after `teach` of the same batch: what the rule left in `grad` stays as it is, and
+        no device is asked. 0 where a block was taught nothing; above 0, a small enough step down
+        `grad` lowers the loss.
+        """
+        with torch.enable_grad():
+            scores = self.forward(x)
+            flat = scores.reshape(-1, scores.shape[-1])
+            loss = nn.functional.cross_entropy(flat, target.reshape(-1))
+        cosines = []
+        for block in self.blocks:
+            left = [(p, p.grad) for p in block.parameters() if p.grad is not None]
+            if not left:
+                cosines.append(0.0)
+                continue
+            true = torch.autograd.grad(loss, [p for p, _ in left], retain_graph=True)
+            ours, theirs = (
+                torch.cat([slope.reshape(-1) for slope in slopes])
+                for slopes in ([slope for _, slope in left], true)
+            )
+            cosines.append(float(nn.functional.cosine_similarity(ours, theirs, dim=0)))
+        return cosines
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return what the state dict holds beside the parameters, as tensors."""
+        return {key: torch.tensor(value) for key, value in self.on.state().items()}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_extra_state` returned."""
+        self.on.restore({key: value.cpu().numpy().copy() for key, value in state.items()})
+
     def _teach(self, x: Any, target: Any) -> float:
+        self.on.steps += 1
         chain = isinstance(self.rule, Backprop)
         with self.ledger.stage("forward"), torch.set_grad_enabled(True):
             outputs = self._outputs(x, detached=not chain)

@@ -16,6 +16,7 @@ from hwloop.algorithms import (
     MeanSquare,
     TernaryDFA,
     signed_masks,
+    stochastic_masks,
     ternarise,
 )
 from hwloop.devices import OPU, Can, Ideal, Seed, Unable
@@ -231,6 +232,38 @@ def test_signed_masks_keep_the_sum_of_each_sign():
     np.testing.assert_array_equal(tensors[1].numpy(), factor)
 
 
+def test_stochastic_masks_are_binary_and_their_mean_is_the_error():
+    e = np.array([[0.1, -0.9, 0.5, 0.3], [0.0, 0.0, 0.0, 0.0], [0.2, -0.1, -0.1, 0.0]], np.float32)
+    draws = 4000
+    many = np.tile(e, (draws, 1))
+    uniform = np.random.default_rng(0).random((2 * len(many), 4), np.float32)
+    masks, factor = stochastic_masks(many, uniform)
+    assert set(np.unique(masks)) == {0, 1}
+    coded = (masks * factor).astype(float).reshape(2, draws, 3, 4).sum(0)
+    largest = np.where(e > 0, e.max(1, keepdims=True), -e.min(1, keepdims=True))
+    std = np.sqrt(abs(e) * (largest - abs(e)) / draws)
+    assert (abs(coded.mean(0) - e) <= 5 * std + 1e-6).all()
+    np.testing.assert_allclose(coded.std(0), std * draws**0.5, atol=0.02)
+    tensors = stochastic_masks(torch.tensor(many), torch.tensor(uniform))
+    np.testing.assert_array_equal(tensors[0].numpy(), masks)
+    np.testing.assert_array_equal(tensors[1].numpy(), factor)
+
+
+def test_the_stochastic_mode_draws_by_step_and_means_what_dfa_projects():
+    algorithm = TernaryDFA(mode="stochastic")
+    on = placed(algorithm)
+    e = np.array([[0.1, -0.9, 0.5, 0.3]], np.float32)
+    found = []
+    for step in range(2000):
+        on.steps = step
+        found.append(algorithm.project(on, e))
+    exact = e @ on["feedback"].matrix().T
+    error = np.std(found, 0) / len(found) ** 0.5
+    assert (abs(np.mean(found, 0, dtype=float) - exact) <= 5 * error + 1e-6).all()
+    assert np.std(found, 0).min() > 0
+    np.testing.assert_array_equal(algorithm.project(on, e), found[-1])  # the same step, again
+
+
 def test_the_balanced_mode_projects_each_sign_by_itself():
     algorithm = TernaryDFA(threshold=0.25)
     on = placed(algorithm)
@@ -279,7 +312,11 @@ def test_what_a_device_cannot_do_is_refused_before_anything_is_written():
         (lambda: SGD(momentum=1.0), "momentum takes a number from 0 to below 1"),
         (lambda: Adam(beta2=-0.1), "beta2 takes a number from 0 to below 1"),
         (lambda: TernaryDFA(threshold=1.0), "threshold takes a number from 0 to below 1"),
-        (lambda: TernaryDFA(mode="absolute"), 'mode takes "balanced", "relative" or "fixed"'),
+        (lambda: TernaryDFA(mode="absolute"), 'mode takes "balanced", "relative", "fixed" or "st'),
+        (
+            lambda: TernaryDFA(mode="stochastic", threshold=0.1),
+            "threshold has no use where mode is stochastic, which draws it; got 0.1",
+        ),
     ],
 )
 def test_settings_out_of_range_are_named(make, says):

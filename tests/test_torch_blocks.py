@@ -93,6 +93,76 @@ def test_a_transformer_learns_by_light_and_its_ledger_says_what_that_took():
     assert dict(step.after)["feedback"] == ("error",)
 
 
+def test_alignment_is_one_for_backpropagation_and_the_cosine_by_hand_for_dfa():
+    blocks = hwloop.torch.Blocks(copy.deepcopy(perceptron()), X)
+    blocks.teach(X, Y)
+    assert blocks.alignment(X, Y) == pytest.approx([1.0, 1.0, 1.0], abs=1e-6)
+    blocks = hwloop.torch.Blocks(copy.deepcopy(perceptron()), X, DFA(), Ideal, seed=3)
+    blocks.teach(X, Y)
+    kept = [p.grad.clone() for p in blocks.parameters()]
+    operations = blocks.on["feedback"].state()["operations"]
+    aligned = blocks.alignment(X, Y)
+    assert blocks.on["feedback"].state()["operations"] == operations  # no device was asked
+    plain = nn.Sequential(*perceptron())
+    nn.functional.cross_entropy(plain(X), Y).backward()
+    for k, block in enumerate(plain):
+        size = len(list(block.parameters()))
+        ours = torch.cat([g.flatten() for g in kept[:size]])
+        kept = kept[size:]
+        theirs = torch.cat([p.grad.flatten() for p in block.parameters()])
+        expected = float(ours @ theirs / (ours.norm() * theirs.norm()))
+        assert aligned[k] == pytest.approx(expected, abs=1e-6)
+    assert abs(aligned[0]) < 0.99
+    assert aligned[2] == pytest.approx(1.0, abs=1e-6)  # the last block is taught its own slope
+    frozen = hwloop.torch.Blocks(perceptron(), X, Frozen())
+    frozen.teach(X, Y)
+    assert frozen.alignment(X, Y) == pytest.approx([0.0, 0.0, 1.0], abs=1e-6)
+
+
+def test_a_step_down_the_slopes_of_an_aligned_block_lowers_the_loss():
+    """One shared matrix equal to the readout's transpose: residual DFA is nearly the gradient."""
+    x = torch.arange(40).reshape(4, 10) * 3 % 11
+    y = torch.roll(x, -1, 1)
+    blocks = hwloop.torch.Blocks(tokens(), x, DFA(shared=True), Ideal)
+    readout = blocks.blocks[-1].weight.detach()
+    blocks.on["feedback"].program(readout.T.numpy())
+    loss = blocks.teach(x, y)
+    aligned = blocks.alignment(x, y)
+    assert aligned[2] == pytest.approx(1.0, abs=1e-6)  # the last layer's slope is then exact
+    assert 0.1 < aligned[1] < 1
+    with torch.no_grad():
+        for p in blocks.blocks[1].parameters():
+            p -= 0.05 * p.grad
+        after = nn.functional.cross_entropy(blocks(x).flatten(0, 1), y.flatten()).item()
+    assert after < loss
+
+
+@pytest.mark.parametrize("mode", ["balanced", "stochastic"])
+def test_a_training_loaded_from_its_state_dict_goes_on_exactly(mode, tmp_path):
+    x = torch.arange(40).reshape(4, 10) * 3 % 11
+    y = torch.roll(x, -1, 1)
+
+    def made():
+        rule = TernaryDFA(shared=True, mode=mode)
+        return hwloop.torch.Blocks(tokens(), x, rule, partial(OPU, signed=False), seed=1)
+
+    def teach(blocks, steps):
+        optimizer = torch.optim.SGD(blocks.parameters(), lr=0.1)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            blocks.teach(x, y)
+            optimizer.step()
+
+    whole, first, second = made(), made(), made()
+    teach(whole, 4)
+    teach(first, 2)
+    torch.save(first.state_dict(), tmp_path / "half.pt")
+    second.load_state_dict(torch.load(tmp_path / "half.pt", weights_only=True))
+    teach(second, 2)
+    for ours, theirs in zip(second.parameters(), whole.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
