@@ -6,6 +6,7 @@ as in Yang et al., "Unified contrastive learning in image-text-label space", CVP
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +85,16 @@ class Contrastive:
         Batches pair rows of one kind at random. Raises ValueError where the two do not hold the
         same kinds.
         """
+        (learned,) = self.course(a, kinds_a, b, kinds_b, host, seed, self.steps)
+        return learned
+
+    def course(
+        self, a: Array, kinds_a: Array, b: Array, kinds_b: Array, host: Host, seed: Seed, every: int
+    ) -> Iterator[tuple[Projection, Projection]]:
+        """Yield the projections as they are after `every` steps, twice as many, and so on.
+
+        They go on learning where they are: a later one is the earlier one. Otherwise as `fit`.
+        """
         kinds = np.unique(kinds_a)
         if not np.array_equal(kinds, np.unique(kinds_b)):
             raise ValueError(
@@ -116,7 +127,8 @@ class Contrastive:
                 host.adam(side.w, g, m, v, self.rate, betas, 1e-8, step + 1)
                 slope_bias = delta.sum(axis=0)
                 host.adam(side.bias, slope_bias, bias_m, bias_v, self.rate, betas, 1e-8, step + 1)
-        return sides[0], sides[1]
+            if (step + 1) % every == 0:
+                yield sides[0], sides[1]
 
     def _start(self, x: Array, name: str, seed: Seed) -> Projection:
         mean, std = x.mean(axis=0), x.std(axis=0)

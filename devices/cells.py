@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .ageing_clock import BOLTZMANN_J_K, Clock
 from .arrays import Array
 from .cell_laws import TINY, Law, Retention, Spread, polyval, value
 from .technology import Technology
-
-BOLTZMANN_J_K = 1.380649e-23
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,8 @@ class Cells:
     drift_reference_s: float
     """Time after the write at which models hold, and from which drift counts."""
     retention: Retention | None
+    clock: Clock | None
+    """How heat hastens both; None where nobody says at what temperature they were measured."""
     read: Law | None
     """Relative std of a read, before the factor that time brings."""
     read_spread: Spread
@@ -65,6 +66,7 @@ class Cells:
             Law.of(technology, "drift_std"),
             value(technology, "drift_reference", 1.0),
             Retention.of(technology, stretch),
+            Clock.of(technology),
             Law.of(technology, "read"),
             Spread.of(technology, "read_spread").times(stretch),
             value(technology, "read_log_conductance", 0.0),
@@ -102,6 +104,15 @@ class Cells:
             return g
         log = np.float32(math.log1p(age_s / self.drift_reference_s))
         return np.asarray(g * np.exp(-log * nu), np.float32)
+
+    def aged(self, age_s: float, wait_s: float, temperature_K: float) -> float:
+        """Return the age after a wait at a temperature, in seconds as drift and retention count.
+
+        That is at the temperature that they were measured at, which 0 stands for.
+        """
+        if self.clock is None:
+            return age_s + wait_s
+        return self.clock.after(age_s, wait_s, temperature_K, self.drift_reference_s)
 
     def relaxed(self, g: Array, target: Array, z: Array, age_s: float, factor: float) -> Array:
         """Return what retention leaves of g, written to `target`; z: a normal of each cell.

@@ -69,7 +69,10 @@ class Crossbar(Device, Ageing):
     telegraph_duty: float = 0.5
     """Share of the time that a trap is filled."""
     temperature_K: float = 0.0
-    """Temperature of the cells' thermal noise; 0: none."""
+    """Temperature of the cells: their thermal noise has it, and they age by it where the technology
+    says how; 0: no thermal noise, and ageing as measured."""
+    thermal_noise: float = 1.0
+    """Factor on the std of the cells' thermal noise, dimensionless."""
     curvature: float = 0.0
     """Factor on what the current of a cell departs from Ohm's law, where the technology says."""
     drift: float = 1.0
@@ -168,7 +171,7 @@ class Crossbar(Device, Ageing):
         self._ranges: dict[Can, Array] = {}
         self._scale = np.ones(self.n_out, np.float32)
         self._rescale = np.ones(self.n_out, np.float32)
-        self._age_s = 0.0
+        self._age_s = self._aged_s = 0.0  # time since the write, and what it counts for drift
         self._fresh: Array | None = None
         g = self._targets(np.zeros((self.n_out, self.n_in), np.float32))
         fixed = forced(self, g.shape, self._cells, self._tiles)
@@ -178,7 +181,8 @@ class Crossbar(Device, Ageing):
             self.telegraph,
             self.telegraph_duty,
             trapped(self, g.shape),
-            self.temperature_K / self._around.pulses,  # the charge of all pulses is one read
+            # the charge of all pulses is one read
+            self.thermal_noise**2 * self.temperature_K / self._around.pulses,
         )
         self._written = Written(g, None, 0, ())
         self._wear = np.zeros(g.shape, np.uint32)
@@ -207,6 +211,7 @@ class Crossbar(Device, Ageing):
     def wait(self, seconds: float) -> None:
         """Let time pass since the last `program`, in seconds: cells drift and their noise grows.
 
+        At `temperature_K` drift and retention go by `Clock`; 1 / f noise goes by the time itself.
         Raises ValueError for a time below 0.
         """
         if not 0 <= seconds < float("inf"):
@@ -214,6 +219,7 @@ class Crossbar(Device, Ageing):
         for verb in (Can.MULTIPLY, Can.TRANSPOSE):
             self._of(verb)  # the converters' ranges are those of the fresh weights
         self._age_s += float(seconds)
+        self._aged_s = self._cells.aged(self._aged_s, float(seconds), self.temperature_K)
         self._forget()
 
     def calibrate(self, x: Array | None = None, y: Array | None = None) -> None:
@@ -258,17 +264,17 @@ class Crossbar(Device, Ageing):
         """
         reads = 1
         if self._fresh is None:
-            self._fresh, reads = self._column_sums(0.0, "fresh"), 2
+            self._fresh, reads = self._column_sums(0.0, 0.0, "fresh"), 2
         self._rescale = drift_factors(
-            self._fresh, self._column_sums(self._age_s, "calibration"), per_column
+            self._fresh, self._column_sums(self._age_s, self._aged_s, "calibration"), per_column
         )
         self._passes.clear()
         events = calibration_cost(reads, self._around, self._tiles, self._mapping)
         self.ledger.record(self.name, "COMPENSATE", reads, events)
 
-    def _column_sums(self, age_s: float, name: str) -> Array:
+    def _column_sums(self, age_s: float, aged_s: float, name: str) -> Array:
         """Return the currents (slices, cells, n_out) of single columns, read at an age."""
-        now = aged(self._cells, self._written, age_s, self.retention)
+        now = aged(self._cells, self._written, aged_s, self.retention)
         seen = seen_of(self._cells, self._written, now, age_s, self._noise)
         if self._wires is not None:
             seen = wired(*seen, self._tiles, self._wires)
@@ -319,7 +325,7 @@ class Crossbar(Device, Ageing):
         if self._written.writes is not None:
             self._wear += self._written.writes
         self._rescale = np.ones(self.n_out, np.float32)
-        self._age_s = 0.0
+        self._age_s = self._aged_s = 0.0
         self._fresh = None
         self._forget()
         self._ranges.clear()
@@ -372,6 +378,7 @@ class Crossbar(Device, Ageing):
                     self._cells,
                     self._written,
                     self._age_s,
+                    self._aged_s,
                     self.retention,
                     self._noise,
                     self._tiles,
@@ -467,7 +474,7 @@ class Crossbar(Device, Ageing):
             "g": self._written.g,
             "scale": self._scale,
             "rescale": self._rescale,
-            "age_s": np.array([self._age_s]),
+            "age_s": np.array([self._age_s, self._aged_s]),
             "wear": self._wear,
         }
         if self._written.nu is not None:
@@ -486,7 +493,7 @@ class Crossbar(Device, Ageing):
             strays = arrays["target"].copy(), arrays["stray"].copy()
         self._written = Written(arrays["g"].copy(), nu, 0, (), strays)
         self._scale, self._rescale = arrays["scale"].copy(), arrays["rescale"].copy()
-        self._age_s = float(arrays["age_s"][0])
+        self._age_s, self._aged_s = (float(arrays["age_s"][k]) for k in (0, -1))
         self._fresh = arrays["fresh"].copy() if "fresh" in arrays else None
         self._wear[:] = arrays["wear"]
         self._forget()

@@ -94,7 +94,7 @@ def _apart(array: Array, shape: tuple[int, ...]) -> Array:
 
 
 def aged(cells: Cells, written: Written, age_s: float, retention: float) -> Array:
-    """Return the conductances (slices, cells, columns, n_in) a time after the write."""
+    """Return the conductances (slices, cells, columns, n_in) at an age as drift counts it."""
     g = cells.drifted(written.g, written.nu, age_s)
     if written.strays is not None:
         g = cells.relaxed(g, *written.strays, age_s, retention)
@@ -125,19 +125,20 @@ def conduct(
     cells: Cells,
     written: Written,
     age_s: float,
+    aged_s: float,
     retention: float,
     noise: Noise,
     tiles: Tiles,
     wires: Wires | None,
     curvature: float,
 ) -> Conducted:
-    """Return what each weight's cells pass.
+    """Return what each weight's cells pass at an age, of which drift and retention count `aged_s`.
 
     Wires weaken the noise of cells to first order (`parasitics.effective_noise`); their thermal
     noise they leave.
     """
     span = np.float32(cells.span_S)
-    alone = aged(cells, written, age_s, retention)
+    alone = aged(cells, written, aged_s, retention)
     now, square = seen_of(cells, written, alone, age_s, noise)
     curves = []
     if curvature:

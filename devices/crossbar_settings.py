@@ -32,6 +32,7 @@ _NUMBERS = {
     "telegraph_share": (0.0, 1.0),
     "telegraph_duty": (0.0, 1.0),
     "temperature_K": (0.0, 2000.0),
+    "thermal_noise": (0.0, 1e6),
     "curvature": (0.0, 10.0),
     "device_std": (0.0, 1.0),
     "stuck_on": (0.0, 1.0),
@@ -119,11 +120,8 @@ def _physics(crossbar: Crossbar, technology: Technology, cells: Cells) -> None:
             f"{name}: adc_mismatch is of the elements that codes are built of, so adc_bits takes 2 "
             f"to 12, got {crossbar.adc_bits}"
         )
-    if crossbar.temperature_K and not (cells.drive_V and cells.drive_s):
-        raise ValueError(
-            f"{name}: thermal noise needs the voltage and the length of a drive, and technology "
-            f"{stem} states no drive_voltage and drive_time; set temperature_K to 0"
-        )
+    if crossbar.temperature_K:
+        _heat(crossbar, stem, cells)
     if not crossbar.curvature:
         return
     if not cells.curves or not cells.drive_V:
@@ -143,6 +141,23 @@ def _physics(crossbar: Crossbar, technology: Technology, cells: Cells) -> None:
             f"{name}: an array of curved cells behind resistances is no linear circuit, and no "
             "one matrix serves it; set curvature or all resistances to 0"
         )
+
+
+def _heat(crossbar: Crossbar, stem: str, cells: Cells) -> None:
+    name = crossbar.name
+    if crossbar.thermal_noise and not (cells.drive_V and cells.drive_s):
+        raise ValueError(
+            f"{name}: thermal noise needs the voltage and the length of a drive, and technology "
+            f"{stem} states no drive_voltage and drive_time; set thermal_noise to 0"
+        )
+    if not crossbar.drifts:
+        return
+    if cells.clock is None:
+        raise ValueError(
+            f"{name}: technology {stem} states no ageing_temperature, at which its drift and "
+            f"retention were measured, so temperature_K takes 0, got {crossbar.temperature_K:g}"
+        )
+    cells.clock.check(name, stem, crossbar.temperature_K)
 
 
 def _levels(crossbar: Crossbar) -> None:

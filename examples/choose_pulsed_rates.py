@@ -22,13 +22,14 @@ WAYS = {
     "tiki_taka4, transfer 0.03": ("transfer='tiki_taka4', transfer_rate=0.03", (1.0, 4.0)),
     "mixed precision": ("transfer='mixed_precision'", (0.4, 0.8, 1.6)),
 }
+LIGHT = ("algorithm.rule=ternary_dfa", "feedback={device='opu', signed=false}")
 OTHERS = {
     "reprogrammed": "{device='reprogrammed', of={device='crossbar', technology='rram_milo'}}",
     "exact": "{device='matrix_engine'}",
 }
 
 
-def accuracy(weight: str, rate: float) -> float:
+def accuracy(weight: str, rate: float, more: tuple[str, ...] = ()) -> float:
     """Return the accuracy on the validation part."""
     settings = [
         "compare={}",
@@ -38,6 +39,7 @@ def accuracy(weight: str, rate: float) -> float:
         f"train.schedule={'constant' if 'tiki' in weight else 'linear'}",
         f"weight={weight}",
         f"optimizer.rate={rate}",
+        *more,
     ]
     arm = prepare_all(read(FILE, settings))["main"]
     with sharing(1):
@@ -56,6 +58,10 @@ def main() -> None:
     for name, weight, rates in tried:
         for rate in rates:
             print(f"{name:<36} {rate:<5} {accuracy(weight, rate):.4f}", flush=True)
+    weight = PULSED.format(CELLS["fine"], WAYS["tiki_taka2, transfer 0.05"][0])
+    for rate in (0.5, 1.0, 2.0):
+        found = accuracy(weight, rate, LIGHT)
+        print(f"{'fine, tiki_taka2, ternary DFA by light':<36} {rate:<5} {found:.4f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,11 @@
     python examples/liquid_state_machine.py                                    the tables
     python examples/liquid_state_machine.py --figure liquid_state_machine.svg  the sweeps
 
-Needs events/ and audio/ in HWLOOP_DATA_DIR. Five minutes on one core, ten with the sweeps.
+Needs events/ and audio/ in HWLOOP_DATA_DIR. Six minutes on one core, ten with the sweeps.
 """
 
 import argparse
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,13 @@ SEEN, UNSEEN = tuple(range(1, 8)), (8, 9)
 EXACT = {"read_noise": 0.0, "adc_bits": 0}
 SETS = {"N-MNIST": (0.9, 5), "spoken digits": (0.97, 3)}
 """Decay of the membranes, and how often their counters are read."""
+DRIVES = (0.25, 0.5, 0.75, 1.0)
+PUBLISHED = {"dimensions": 64, "rate": 1e-3, "pairs": 1}
+EPOCHS, BATCHES = 40, 90
+"""Of the published protocol here: epochs of so many batches, one pair of every digit in each."""
+PASSES = (0.65, 0.85)
+"""Accuracy on digits learned and on digits never learned from which the published script keeps an
+epoch."""
 
 
 def load() -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -50,7 +57,9 @@ def load() -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     }
 
 
-def liquid(name: str, n_in: int, seed: int, n: int = NEURONS, **settings: float) -> Liquid:
+def liquid(
+    name: str, n_in: int, seed: int, n: int = NEURONS, drive: float = 1.0, **settings: float
+) -> Liquid:
     """Return a liquid on random cells: one crossbar for the events' synapses and its own."""
     decay, _ = SETS[name]
     ledger = Ledger()
@@ -58,7 +67,7 @@ def liquid(name: str, n_in: int, seed: int, n: int = NEURONS, **settings: float)
         n_out=n, n_in=n_in + n, name="liquid", seed=Seed(seed).child(name), ledger=ledger,
         scale=1.0, input_range=1.0, dac_bits=0, **settings,
     )  # fmt: skip
-    return Liquid(crossbar, Neurons(n, decay=decay, threshold=5.0, ledger=ledger))
+    return Liquid(crossbar, Neurons(n, decay=decay, threshold=5.0, ledger=ledger), drive)
 
 
 def read(data: dict, seeds: int) -> tuple[dict, dict]:
@@ -109,38 +118,37 @@ def classify(data: dict, noisy: dict, clean: dict) -> None:
                 )
 
 
+def kept_out(kinds: np.ndarray, asked: tuple, held: int) -> np.ndarray:
+    """Return the rows of the first `held` recordings of each digit asked."""
+    return np.concatenate([np.flatnonzero(kinds == d)[:held] for d in asked])
+
+
+def report(what: str, value: str, chance: str) -> None:
+    """Print a row of the table of what was found."""
+    print(f"{what:<54}{value:>13}{chance:>9}", flush=True)
+
+
+def spread(means: list[float]) -> str:
+    """Return the mean of means, and its standard error."""
+    error = np.std(means) / max(1, len(means) - 1) ** 0.5
+    return f"{100 * np.mean(means):.1f} ± {100 * error:.1f}"
+
+
 def associate(data: dict, noisy: dict) -> None:
     """Print how often a spoken digit finds an image of itself: digits learned, and unseen ones."""
     images, sounds = (labels for _, labels, _ in data.values())
     states = list(zip(*noisy.values(), strict=True))
 
-    def found(
-        s: int,
-        learned: tuple,
-        asked: tuple,
-        held: int = 100,
-        single: bool = False,
-        **settings: float,
-    ) -> np.ndarray:
+    def found(s: int, learned: tuple, asked: tuple, held: int = 100) -> np.ndarray:
         """Return which sounds of the digits `asked` are right; `held` of each are kept out."""
-        a, b = (x.reshape(len(x), -1, NEURONS).sum(axis=1) if single else x for x in states[s])
-        out_a, out_b = (
-            np.concatenate([np.flatnonzero(kinds == d)[:held] for d in asked])
-            for kinds in (images, sounds)
-        )
+        a, b = states[s]
+        out_a, out_b = (kept_out(kinds, asked, held) for kinds in (images, sounds))
         in_a, in_b = np.isin(images, learned), np.isin(sounds, learned)
         in_a[out_a] = in_b[out_b] = False
-        learner, host = Contrastive(dimensions=64, **settings), Host(Ledger(), "cpu_host")
+        learner, host = Contrastive(dimensions=64), Host(Ledger(), "cpu_host")
         to_a, to_b = learner.fit(a[in_a], images[in_a], b[in_b], sounds[in_b], host, Seed(s))
         nearest = retrieve(to_b(b[out_b]), to_a(a[out_a]), images[out_a])
         return nearest == sounds[out_b]
-
-    def report(what: str, value: str, chance: str) -> None:
-        print(f"{what:<54}{value:>13}{chance:>9}", flush=True)
-
-    def spread(means: list[float]) -> str:
-        error = np.std(means) / max(1, len(means) - 1) ** 0.5
-        return f"{100 * np.mean(means):.1f} ± {100 * error:.1f}"
 
     every = range(len(states))
     print()
@@ -154,14 +162,56 @@ def associate(data: dict, noisy: dict) -> None:
         for pair in combinations(range(10), 2)
     ]
     report("two digits never learned, by pair, all 45", spread(pairs), "50.0")
-    tried = [
-        found(s, SEEN, UNSEEN, single=single, temperature=temperature, steps=steps).mean()
-        for s in every
-        for single in (False, True)
-        for temperature in (0.1, 1.0)
-        for steps in (10, 20, 40, 80)
+
+
+def as_published(data: dict) -> None:
+    """Print what the published protocol makes of these data, and the same trainings without it.
+
+    Digits 1-7 are learned in pairs, one of each a batch, from one count a neuron; 100 sounds of
+    8 and of 9 look among as many images of each. Every epoch of every input scaling is tested,
+    on digits 1-7 and on 8-9 (`LSM-CLIP-ATV/zero_shot_sim.py`, MrLinNing/MemristorLSM).
+    """
+    counts = {
+        name: [
+            liquid(name, events.shape[2], 0, drive=drive).states(events).astype(np.float32)
+            for drive in DRIVES
+        ]
+        for name, (events, _, _) in data.items()
+    }
+    images, sounds = (labels for _, labels, _ in data.values())
+    held = [
+        [kept_out(kinds, asked, most) for kinds in (images, sounds)]
+        for asked, most in ((SEEN, 20), (UNSEEN, 100))
     ]
-    report(f"digits 8-9, the best of {len(tried)}, chosen on them", f"{100 * max(tried):.1f}", "")
+    rows = [np.isin(kinds, SEEN) for kinds in (images, sounds)]
+    for kinds, out in zip(rows, held[0], strict=True):
+        kinds[out] = False
+    (in_a, in_b), learner = rows, Contrastive(**PUBLISHED, steps=EPOCHS * BATCHES)
+    found = []
+    for a, b in product(*counts.values()):
+        course = learner.course(
+            a[in_a], images[in_a], b[in_b], sounds[in_b], Host(Ledger(), "cpu_host"), Seed(0),
+            BATCHES,
+        )  # fmt: skip
+        found.append(
+            [
+                [
+                    (retrieve(to_b(b[of_b]), to_a(a[of_a]), images[of_a]) == sounds[of_b]).mean()
+                    for of_a, of_b in held
+                ]
+                for to_a, to_b in course
+            ]
+        )
+    seen, unseen = np.moveaxis(np.array(found), -1, 0)
+    passed = (seen >= PASSES[0]) & (unseen >= PASSES[1])
+    report(f"as published: {seen.size} epochs, of which these pass", f"{passed.sum()}", "")
+    if passed.any():
+        best = np.argmax(np.where(passed, seen, 0))
+        report("of those the best on 1-7: digits 8-9", f"{100 * unseen.flat[best]:.1f}", "")
+        report("its digits 1-7", f"{100 * seen.flat[best]:.1f}", "14.3")
+    honest = unseen.flat[seen.argmax()]
+    report("the best epoch on 1-7 alone: digits 8-9", f"{100 * honest:.1f}", "50.0")
+    report("the last epoch of each scaling: digits 8-9", spread(unseen[:, -1]), "50.0")
 
 
 def cost(liquid: Liquid, events: np.ndarray, windows: int) -> tuple[float, float]:
@@ -267,6 +317,7 @@ def main() -> None:
         noisy, clean = read(data, options.seeds)
         classify(data, noisy, clean)
         associate(data, noisy)
+        as_published(data)
 
 
 if __name__ == "__main__":

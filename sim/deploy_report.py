@@ -192,8 +192,13 @@ def _held(arm: Arm) -> str:
 
 
 def made_of(chips: Mapping[str, Any]) -> list[str]:
-    """Return the technologies that hold the matrices of a chip."""
-    return list(dict.fromkeys(d["technology"] for d in chips["devices"] if d["name"] != HOST))
+    """Return the technologies that hold the matrices of a chip, and how hot they are kept."""
+    return list(dict.fromkeys(_kept(d) for d in chips["devices"] if d["name"] != HOST))
+
+
+def _kept(device: Mapping[str, Any]) -> str:
+    heat = device["settings"].get("temperature_K")
+    return f"{device['technology']} at {heat:g} K" if heat else str(device["technology"])
 
 
 def _said(way: str) -> str:

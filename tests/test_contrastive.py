@@ -64,6 +64,20 @@ def test_two_views_of_the_same_kinds_come_together():
     np.testing.assert_array_equal(to_a.w, again.w)
 
 
+def test_a_course_passes_where_shorter_trainings_end():
+    (a, kinds), (b, _), host = clouds(40, 10, 1), clouds(40, 12, 2), Host(Ledger(), "cpu_host")
+    course = Contrastive(dimensions=8, steps=11).course(a, kinds, b, kinds, host, Seed(0), 5)
+    for steps in (5, 10):
+        to_a, to_b = next(course)
+        learner = Contrastive(dimensions=8, steps=steps)
+        for here, there in zip(
+            (to_a, to_b), learner.fit(a, kinds, b, kinds, host, Seed(0)), strict=True
+        ):
+            np.testing.assert_array_equal(here.w, there.w)
+            np.testing.assert_array_equal(here.bias, there.bias)
+    assert next(course, None) is None
+
+
 def test_training_is_counted():
     (a, kinds), ledger = clouds(40, 10, 1), Ledger()
     learner = Contrastive(dimensions=8, steps=3, pairs=2)
