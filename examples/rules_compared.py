@@ -1,0 +1,170 @@
+"""The rules and the tasks that every_rule.py compares: their settings, budgets and data."""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from hwloop.algorithms import (
+    DFA,
+    DRTP,
+    PEPITA,
+    SGD,
+    ActivityGradient,
+    Adam,
+    Algorithm,
+    Backprop,
+    CascadedForward,
+    EquilibriumPropagation,
+    FeedbackAlignment,
+    ForwardForward,
+    ForwardGradient,
+    Frozen,
+    LikelihoodRatio,
+    MeanSquare,
+    MonoForward,
+    ScalableForwardForward,
+    SignDFA,
+    SyntheticGradient,
+    TargetProjection,
+    TernaryDFA,
+    ZerothOrder,
+)
+from hwloop.algorithms.optimizers import Optimizer
+from hwloop.devices import Seed
+from hwloop.mappings import Convolve
+from hwloop.sim.data import Data, load
+
+SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A rule as the table names it, the rate its search starts from, and what else it asks for."""
+
+    rule: Callable[..., Algorithm]
+    start: float = 0.3
+    more: dict = field(default_factory=dict)
+    activation: str = "tanh"
+
+
+ENTRIES = {
+    "backprop": Entry(Backprop),
+    "feedback alignment": Entry(FeedbackAlignment),
+    "uSF": Entry(FeedbackAlignment, more={"signs": "uniform"}),
+    "frSF": Entry(FeedbackAlignment, more={"signs": "fixed"}),
+    "DFA": Entry(DFA),
+    "DFA, shared": Entry(DFA, more={"shared": True}),
+    "ternary DFA": Entry(TernaryDFA),
+    "ternary DFA, relative": Entry(TernaryDFA, more={"mode": "relative"}),
+    "sign DFA": Entry(SignDFA, 0.1),
+    "DRTP": Entry(DRTP, 0.1),
+    "tpSGD": Entry(TargetProjection, 0.1),
+    "PEPITA": Entry(PEPITA, 0.1, {"modulation": 4.0}, "relu"),
+    "mono-forward": Entry(MonoForward),
+    "cascaded forward": Entry(CascadedForward, 1.0),
+    "cascaded forward, closed": Entry(CascadedForward, 1.0, {"heads": "closed"}),
+    "cascaded forward, DFA": Entry(CascadedForward, 0.3, {"blocks": "dfa"}),
+    "forward-forward": Entry(ForwardForward, 3.0, {}, "relu"),
+    "scalable forward-forward": Entry(ScalableForwardForward, 0.1),
+    "synthetic gradients": Entry(SyntheticGradient, 0.1, {"synthesis": 0.1}),
+    "activity forward gradient": Entry(ActivityGradient, 0.03),
+    "likelihood ratio": Entry(LikelihoodRatio, 0.03),
+    "weight forward gradient": Entry(ForwardGradient, 0.001),
+    "zeroth order (SPSA)": Entry(ZerothOrder, 0.001),
+    "equilibrium": Entry(EquilibriumPropagation, 0.1, {"loss": MeanSquare()}),
+    "frozen control": Entry(Frozen, 1.0),
+}
+FEW = ("backprop", "DFA", "ternary DFA", "mono-forward", "frozen control")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is learned, how long, and what is asked of it."""
+
+    name: str
+    hidden: tuple[int | Convolve, ...]
+    epochs: int
+    batch: int
+    target: float
+    """The accuracy that passes and energy are counted to."""
+    choose: tuple[int | None, float, int]
+    """Of how many images, what part to validate on, and how many epochs a rate is tried for."""
+    held: float = 0.0
+    """What part of the training images a run leaves out, to count to the target on."""
+    checks: int = 1
+    """How often an epoch is looked at."""
+    shares: tuple[float, ...] = (0.0,)
+    scale: str | None = None
+    rules: tuple[str, ...] = tuple(ENTRIES)
+    fewer: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Epochs and seeds of the rules that are too slow for all."""
+    optimizer: Callable[..., Optimizer] = SGD
+    start: float | None = None
+    """The rate that every search starts from, where it is not the rule's."""
+
+    def algorithm(self, entry: Entry, rate: float) -> Algorithm:
+        """Return a rule at a rate."""
+        return entry.rule(optimizer=self.optimizer(rate=rate), **entry.more)
+
+    def effort(self, name: str) -> tuple[int, int]:
+        """Return epochs and seeds of a rule."""
+        return self.fewer.get(name, (self.epochs, SEEDS))
+
+
+TASKS = {
+    "digits": Task("digits", (128, 128), 30, 32, 0.95, (None, 0.16, 10), 0.16, 1, (0.0, 0.6, 1.0)),
+    "fashion_mnist": Task(
+        "fashion_mnist",
+        (500, 500),
+        10,
+        128,
+        0.86,
+        (30_000, 0.3, 2),
+        checks=2,
+        scale="standard",
+        fewer={
+            "forward-forward": (10, 1),
+            "weight forward gradient": (10, 1),
+            "zeroth order (SPSA)": (2, 1),
+            "equilibrium": (2, 1),
+        },
+    ),
+    "mnist": Task(
+        "mnist", (500, 500), 10, 128, 0.97, (30_000, 0.3, 2), checks=2, rules=FEW, scale="standard"
+    ),
+    "cora": Task(
+        "cora", (64,), 100, 2708, 0.75, (None, 0.0, 100), rules=FEW, optimizer=Adam, start=0.01
+    ),
+    "cifar10": Task(
+        "cifar10",
+        (Convolve(16, 5, padding=2, pool=2), Convolve(32, 3, padding=1, pool=2), 128),
+        10,
+        64,
+        0.45,
+        (None, 0.2, 3),
+        scale="standard",
+        rules=("backprop", "DFA", "scalable forward-forward", "frozen control"),
+        start=0.1,
+    ),
+}
+
+
+@functools.lru_cache(maxsize=2)
+def data_of(
+    name: str, scale: str | None, number: int, validation: float, limit: int | None
+) -> Data:
+    """Return a set, an image's channels last if it has several."""
+    data = load(
+        name,
+        seed=Seed(number).child("data"),
+        validation=validation,
+        scale=scale,
+        limit_train=limit,
+    )
+    if len(data.shape) != 3 or data.shape[0] == 1:
+        return replace(data, shape=(data.x.shape[1],))
+    x = data.x.reshape(-1, *data.shape).transpose(0, 2, 3, 1)
+    rows = np.ascontiguousarray(x).reshape(len(x), -1)
+    return replace(data, x=rows, shape=(*data.shape[1:], data.shape[0]))
