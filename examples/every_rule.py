@@ -5,11 +5,12 @@
     python examples/every_rule.py mnist cora cifar10 # some rules each; fifteen minutes
     python examples/every_rule.py digits --rules DFA "frozen control"
 
-One core. Each rule climbs to the best of its rates (1 and 3 of every decade), judged on a
-validation part by one seed of its own; then so many seeds, judged on the test part. Joules are
-those of an A100's model that holds every matrix. On digits the whole is repeated with Gaussian
-noise on every output of the weights during training (a share of the outputs' std), evaluated
-without it.
+One core. Each rule at the best of its rates, judged on a validation part by one seed of its own:
+on digits of those that stand in rules_compared.py, elsewhere by climbing from there through 1 and
+3 of every decade until it gets worse. Then three seeds (`--seeds`), judged on the test part.
+Joules are those of an A100's model that holds every matrix. On digits the whole is repeated with
+Gaussian noise on every output of the weights during training (a share of the outputs' std),
+evaluated without it.
 
 Every finished training is kept in runs/every_rule/TASK.json: what was broken off goes on where
 it was, `--table` prints what there is, and a file that is removed is made anew.
@@ -139,27 +140,30 @@ class Kept:
         return self.found[key]
 
     def rate(self, name: str, share: float) -> float:
-        """Return the best rate of a rule: up or down from where it starts until it gets worse."""
-        task, entry = self.task, ENTRIES[name]
-        limit, validation, epochs = task.choose
-        start = task.start or entry.start
-        best = round(2 * np.log10(self.rate(name, 0.0) if share else start))
-
-        def judged(rung: int) -> float:
-            rate = rung_rate(rung)
-
-            def make() -> float:
-                data = data_of(task.name, task.scale, CHOOSER, validation, limit)
-                run = trained(task, entry, rate, share, data, CHOOSER, epochs, 1)
-                return run["curve"][-1] if run["curve"] else 0.0
-
-            return self.once(f"{name} | noise {share:g} | rate {rate:g}", make)
-
+        """Return the best rate of a rule: on digits of its own, else up or down to a better one."""
+        rates = ENTRIES[name].rates
+        if self.task.name == "digits":
+            return max(rates, key=lambda rate: (self.judged(name, share, rate), -rate))
+        start = self.task.start or rates[:2][-1]
+        best = round(2 * np.log10(start))
         while True:
-            new = max((best, best - 1, best + 1), key=judged)
+            near = (best, best - 1, best + 1)
+            new = max(near, key=lambda rung: self.judged(name, share, rung_rate(rung)))
             if new == best:
                 return rung_rate(best)
             best = new
+
+    def judged(self, name: str, share: float, rate: float) -> float:
+        """Return the accuracy on a validation part after a short training; 0 if it diverged."""
+        task, number = self.task, CHOOSER
+        limit, validation, epochs = task.choose
+
+        def make() -> float:
+            data = data_of(task.name, task.scale, number, validation, limit)
+            run = trained(task, ENTRIES[name], rate, share, data, number, epochs, 1)
+            return run["curve"][-1] if run["curve"] else 0.0
+
+        return self.once(f"{name} | noise {share:g} | rate {rate:g}", make)
 
     def run(self, name: str, share: float, number: int) -> dict[str, Any]:
         """Return one training of a rule at its best rate."""
@@ -184,7 +188,7 @@ class Kept:
 
         def make() -> dict[str, Any]:
             data = data_of(task.name, task.scale, 0, task.held, None)
-            algorithm = task.algorithm(entry, entry.start)
+            algorithm = task.algorithm(entry, entry.rates[0])
 
             def engine(**more) -> Device:
                 return MatrixEngine(technology=ENGINE, **more)
@@ -227,10 +231,9 @@ def row(name: str, kept: Kept, digits: Kept) -> list[str]:
         for run in runs
     ]
     needed = float(np.mean(reached)) if all(reached) else 0.0
-    epochs, seeds = task.effort(name)
-    short = (
-        "" if (epochs, seeds) == (task.epochs, SEEDS) else f" ({epochs} epochs, {len(runs)} seed)"
-    )
+    epochs, seeds = task.effort(name)[0], len(runs)
+    usual = (epochs, seeds) == (task.epochs, SEEDS)
+    short = "" if usual else f" ({epochs} epochs, {seeds} seed{'s' * (seeds > 1)})"
     calls = " ".join(f"{n} {VERBS[verb]}" for verb, n in price["calls"].items() if n)
     cells = [name, calls, "{} / {}".format(*price["stages"]), spread(runs) + short]
     cells += [f"{runs[0]['rate']:g}" if runs else "-"]
@@ -257,6 +260,7 @@ def main() -> None:
         "tasks", nargs="*", default=["digits"], metavar="TASK", help=" ".join(TASKS)
     )
     parser.add_argument("--rules", nargs="+", default=[], metavar="RULE", choices=list(ENTRIES))
+    parser.add_argument("--seeds", type=int, default=SEEDS, choices=range(1, SEEDS + 1))
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER")
     parser.add_argument("--table", action="store_true", help="print what is kept, train nothing")
     said = parser.parse_args()
@@ -265,7 +269,7 @@ def main() -> None:
     with sharing(1):
         for task in map(TASKS.__getitem__, said.tasks):
             kept, names = Kept(task, said.results), said.rules or list(task.rules)
-            for number in range(0 if said.table else SEEDS):
+            for number in range(0 if said.table else said.seeds):
                 for name in names:
                     for share in task.shares if number < task.effort(name)[1] else ():
                         run = kept.run(name, share, number)

@@ -37,14 +37,18 @@ from hwloop.mappings import Convolve
 from hwloop.sim.data import Data, load
 
 SEEDS = 3
+MIDDLE = (0.1, 0.3, 1.0, 3.0)
+HIGH = (0.3, 1.0, 3.0, 10.0)
+LOW = (0.01, 0.03, 0.1, 0.3)
+TINY = (0.0005, 0.001, 0.002, 0.004)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A rule as the table names it, the rate its search starts from, and what else it asks for."""
+    """A rule as the table names it, its rates on digits, and what else it asks for."""
 
     rule: Callable[..., Algorithm]
-    start: float = 0.3
+    rates: tuple[float, ...] = MIDDLE
     more: dict = field(default_factory=dict)
     activation: str = "tanh"
 
@@ -58,23 +62,23 @@ ENTRIES = {
     "DFA, shared": Entry(DFA, more={"shared": True}),
     "ternary DFA": Entry(TernaryDFA),
     "ternary DFA, relative": Entry(TernaryDFA, more={"mode": "relative"}),
-    "sign DFA": Entry(SignDFA, 0.1),
-    "DRTP": Entry(DRTP, 0.1),
-    "tpSGD": Entry(TargetProjection, 0.1),
-    "PEPITA": Entry(PEPITA, 0.1, {"modulation": 4.0}, "relu"),
+    "sign DFA": Entry(SignDFA, LOW),
+    "DRTP": Entry(DRTP, LOW),
+    "tpSGD": Entry(TargetProjection, LOW),
+    "PEPITA": Entry(PEPITA, (0.01, 0.03, 0.1), {"modulation": 4.0}, "relu"),
     "mono-forward": Entry(MonoForward),
-    "cascaded forward": Entry(CascadedForward, 1.0),
-    "cascaded forward, closed": Entry(CascadedForward, 1.0, {"heads": "closed"}),
-    "cascaded forward, DFA": Entry(CascadedForward, 0.3, {"blocks": "dfa"}),
-    "forward-forward": Entry(ForwardForward, 3.0, {}, "relu"),
-    "scalable forward-forward": Entry(ScalableForwardForward, 0.1),
-    "synthetic gradients": Entry(SyntheticGradient, 0.1, {"synthesis": 0.1}),
-    "activity forward gradient": Entry(ActivityGradient, 0.03),
-    "likelihood ratio": Entry(LikelihoodRatio, 0.03),
-    "weight forward gradient": Entry(ForwardGradient, 0.001),
-    "zeroth order (SPSA)": Entry(ZerothOrder, 0.001),
-    "equilibrium": Entry(EquilibriumPropagation, 0.1, {"loss": MeanSquare()}),
-    "frozen control": Entry(Frozen, 1.0),
+    "cascaded forward": Entry(CascadedForward, HIGH),
+    "cascaded forward, closed": Entry(CascadedForward, (1.0,), {"heads": "closed"}),
+    "cascaded forward, DFA": Entry(CascadedForward, MIDDLE, {"blocks": "dfa"}),
+    "forward-forward": Entry(ForwardForward, HIGH, {}, "relu"),
+    "scalable forward-forward": Entry(ScalableForwardForward, LOW),
+    "synthetic gradients": Entry(SyntheticGradient, LOW, {"synthesis": 0.1}),
+    "activity forward gradient": Entry(ActivityGradient, LOW),
+    "likelihood ratio": Entry(LikelihoodRatio, LOW),
+    "weight forward gradient": Entry(ForwardGradient, TINY),
+    "zeroth order (SPSA)": Entry(ZerothOrder, TINY),
+    "equilibrium": Entry(EquilibriumPropagation, (0.03, 0.1, 0.3), {"loss": MeanSquare()}),
+    "frozen control": Entry(Frozen, HIGH),
 }
 FEW = ("backprop", "DFA", "ternary DFA", "mono-forward", "frozen control")
 
@@ -102,7 +106,7 @@ class Task:
     """Epochs and seeds of the rules that are too slow for all."""
     optimizer: Callable[..., Optimizer] = SGD
     start: float | None = None
-    """The rate that every search starts from, where it is not the rule's."""
+    """The rate that every search starts from, where it is not the second of the rule's."""
 
     def algorithm(self, entry: Entry, rate: float) -> Algorithm:
         """Return a rule at a rate."""
@@ -139,11 +143,11 @@ TASKS = {
     ),
     "cifar10": Task(
         "cifar10",
-        (Convolve(16, 5, padding=2, pool=2), Convolve(32, 3, padding=1, pool=2), 128),
+        (Convolve(16, 5, stride=2, padding=2), Convolve(32, 3, padding=1, pool=2), 128),
         10,
         64,
         0.45,
-        (None, 0.2, 3),
+        (None, 0.2, 2),
         scale="standard",
         rules=("backprop", "DFA", "scalable forward-forward", "frozen control"),
         start=0.1,

@@ -36,10 +36,11 @@ def test_a_rate_is_climbed_to_from_where_the_rule_starts(script, tmp_path, monke
         return {"rate": rate, "curve": [-abs(np.log10(rate / best))], "test": 0.0}
 
     monkeypatch.setattr(script, "trained", peaked)
-    kept = script.Kept(small(script), tmp_path)
+    task = replace(small(script), name="mnist")
+    kept = script.Kept(task, tmp_path)
     assert kept.rate("DFA", 0.0) == best
     assert len(tried) == len(set(tried)) == abs(round(2 * np.log10(best / 0.3))) + 3
-    again = script.Kept(small(script), tmp_path)
+    again = script.Kept(task, tmp_path)
     monkeypatch.setattr(script, "trained", None)  # whatever trained now would fail
     assert again.rate("DFA", 0.0) == best
 
@@ -73,6 +74,8 @@ def test_passes_and_joules_to_the_target_are_those_of_the_first_look_that_reache
     assert cells[-2:] == ["1.0", f"{price['J']:.3g}"]  # the mean of 2, 3 and 1 half passes
     kept.found["DFA | noise 0 | seed 2"]["curve"] = [0.1] * 3
     assert script.row("DFA", kept, kept)[-2:] == ["never", "-"]
+    del kept.found["DFA | noise 0 | seed 1"]
+    assert script.row("DFA", kept, kept)[3].endswith(" (2 epochs, 2 seeds)")
 
 
 def test_a_wrong_task_is_a_sentence(script, monkeypatch, capsys):
