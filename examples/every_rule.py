@@ -78,7 +78,8 @@ def right(algorithm: Algorithm, on: Placement, exact: Placement, data: Data, par
 def steps_of(task: Task, data: Data, seed: Seed, epoch: int) -> list[tuple[Any, Any]]:
     """Return the rows and the mask of every step of an epoch; a graph's step takes all nodes."""
     if data.graph is not None:
-        return [(np.arange(len(data.x)), np.isin(np.arange(len(data.x)), data.train) + 0.0)]
+        nodes = np.arange(len(data.x))
+        return [(nodes, np.isin(nodes, data.train).astype(np.float32))]
     order = seed.child("order").rng(epoch).permutation(data.train)
     return [(order[k : k + task.batch], None) for k in range(0, len(order), task.batch)]
 
@@ -130,12 +131,19 @@ class Kept:
 
     def __init__(self, task: Task, folder: Path) -> None:
         self.task, self.path = task, folder / f"{task.name}.json"
-        self.found: dict[str, Any] = read_json(self.path) if self.path.exists() else {}
+        self.found: dict[str, Any] = {}
+        self._look()
+
+    def _look(self) -> None:
+        if self.path.exists():
+            self.found |= read_json(self.path)
 
     def once(self, key: str, make: Callable[[], Any]) -> Any:
         """Return what is kept by a key; make and keep it if there is nothing."""
         if key not in self.found:
-            self.found[key] = make()
+            made = make()
+            self._look()  # another process may have finished something meanwhile
+            self.found[key] = made
             write_json(self.path, self.found)
         return self.found[key]
 
