@@ -149,7 +149,7 @@ class Kept:
 
     def rate(self, name: str, share: float) -> float:
         """Return the best rate of a rule: on digits of its own, else up or down to a better one."""
-        rates = ENTRIES[name].rates
+        rates = self.task.entry(name).rates
         if self.task.name == "digits":
             return max(rates, key=lambda rate: (self.judged(name, share, rate), -rate))
         start = self.task.start or rates[:2][-1]
@@ -168,7 +168,7 @@ class Kept:
 
         def make() -> float:
             data = data_of(task.name, task.scale, number, validation, limit)
-            run = trained(task, ENTRIES[name], rate, share, data, number, epochs, 1)
+            run = trained(task, task.entry(name), rate, share, data, number, epochs, 1)
             return run["curve"][-1] if run["curve"] else 0.0
 
         return self.once(f"{name} | noise {share:g} | rate {rate:g}", make)
@@ -181,7 +181,7 @@ class Kept:
         def make() -> dict[str, Any]:
             data = data_of(task.name, task.scale, own, task.held, None)
             epochs, _ = task.effort(name)
-            return trained(task, ENTRIES[name], rate, share, data, number, epochs, task.checks)
+            return trained(task, task.entry(name), rate, share, data, number, epochs, task.checks)
 
         return self.once(f"{name} | noise {share:g} | seed {number}", make)
 
@@ -192,7 +192,7 @@ class Kept:
 
     def price(self, name: str) -> dict[str, Any]:
         """Return joules and seconds of a pass over the data, and the stages that wait in a step."""
-        task, entry = self.task, ENTRIES[name]
+        task, entry = self.task, self.task.entry(name)
 
         def make() -> dict[str, Any]:
             data = data_of(task.name, task.scale, 0, task.held, None)
@@ -244,7 +244,9 @@ def row(name: str, kept: Kept, digits: Kept) -> list[str]:
     short = "" if usual else f" ({epochs} epochs, {seeds} seed{'s' * (seeds > 1)})"
     calls = " ".join(f"{n} {VERBS[verb]}" for verb, n in price["calls"].items() if n)
     cells = [name, calls, "{} / {}".format(*price["stages"]), spread(runs) + short]
-    cells += [f"{runs[0]['rate']:g}" if runs else "-"]
+    control = [run["test"] for run in kept.runs("frozen control", 0.0)]
+    over = 100 * (np.mean([run["test"] for run in runs]) - np.mean(control)) if control else 0.0
+    cells += [f"{over:+.1f}", f"{runs[0]['rate']:g}"] if control else ["-", f"{runs[0]['rate']:g}"]
     cells += [spread(kept.runs(name, share)) for share in task.shares[1:]]
     cells += [] if task.shares[1:] else [spread(digits.runs(name, 1.0))]
     cells += [f"{price['J']:.3g}", f"{1e3 * price['s']:.3g}"]
@@ -255,7 +257,17 @@ def table(kept: Kept, names: list[str], folder: Path) -> str:
     """Return what there is of a task in Markdown."""
     task, digits = kept.task, Kept(TASKS["digits"], folder)
     noise = [f"noise {share:g}" for share in task.shares[1:]] or ["digits, noise 1"]
-    head = ["rule", "calls", "stages", "test, %", "rate", *noise, "J a pass", "ms a pass"]
+    head = [
+        "rule",
+        "calls",
+        "stages",
+        "test, %",
+        "over the control",
+        "rate",
+        *noise,
+        "J a pass",
+        "ms a pass",
+    ]
     head += [f"passes to {100 * task.target:g} %", f"J to {100 * task.target:g} %"]
     lines = [head, ["---"] * len(head), *(row(n, kept, digits) for n in names if kept.runs(n, 0.0))]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

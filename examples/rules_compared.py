@@ -108,6 +108,14 @@ class Task:
     start: float | None = None
     """The rate that every search starts from, where it is not the second of the rule's."""
 
+    more: Mapping[str, dict] = field(default_factory=dict)
+    """What rules ask for beside, by name."""
+
+    def entry(self, name: str) -> Entry:
+        """Return a rule with what it asks for on these data."""
+        entry = ENTRIES[name]
+        return replace(entry, more=entry.more | self.more.get(name, {}))
+
     def algorithm(self, entry: Entry, rate: float) -> Algorithm:
         """Return a rule at a rate."""
         return entry.rule(optimizer=self.optimizer(rate=rate), **entry.more)
@@ -128,6 +136,7 @@ TASKS = {
         (30_000, 0.3, 2),
         checks=2,
         scale="standard",
+        more={"forward-forward": {"label": 5.0}},  # among 784 features of std 1, 1 is hardly seen
         fewer={
             "forward-forward": (10, 1),
             "weight forward gradient": (10, 1),
