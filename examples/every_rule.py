@@ -27,8 +27,8 @@ from rules_compared import ENTRIES, SEEDS, TASKS, Entry, Task, data_of
 from ternary_codes import Noisy
 
 from hwloop.algorithms import Algorithm
-from hwloop.devices import Device, Ideal, MatrixEngine, Seed
-from hwloop.mappings import Placement, build, place
+from hwloop.devices import Device, Ideal, Ledger, MatrixEngine, Seed
+from hwloop.mappings import Demand, Placement, build, place
 from hwloop.sim.data import Data
 from hwloop.sim.files import read_json, write_json
 from hwloop.sim.meter import Meter
@@ -45,16 +45,14 @@ VERBS = {"MULTIPLY": "m", "TRANSPOSE": "t", "UPDATE": "u", "PROGRAM": "w"}
 def placed(
     algorithm: Algorithm, data: Data, task: Task, seed: Seed, kind: Callable[..., Device], act: str
 ) -> Placement:
-    """Return the task's network, weights on devices of `kind` and feedback on ideal ones."""
+    """Return the task's network, every matrix on a device of this kind."""
     network = build(data.shape, data.n_classes, task.hidden, act, data.graph)
     demands = algorithm.demands(network)
 
-    def made(cls: Callable[..., Device]):
-        return lambda d, ledger, seed: cls(
-            n_out=d.n_out, n_in=d.n_in, name=d.name, seed=seed, ledger=ledger
-        )
+    def made(d: Demand, ledger: Ledger, seed: Seed) -> Device:
+        return kind(n_out=d.n_out, n_in=d.n_in, name=d.name, seed=seed, ledger=ledger)
 
-    on = {d.role: made(Ideal if d.role == "feedback" else kind) for d in demands}
+    on = {d.role: made for d in demands}
     return place(network, demands, on, ENGINE, seed)
 
 
@@ -103,8 +101,9 @@ def trained(
     """Return accuracies at every check and, after the last epoch, on the test part."""
     seed, algorithm = Seed(number), task.algorithm(entry, rate)
 
-    def noisy(**more) -> Device:
-        return Noisy(share=share, **more) if share else Ideal(**more)
+    def noisy(name: str, **more) -> Device:
+        exact = not share or name.split("/")[0] == "feedback"
+        return Ideal(name=name, **more) if exact else Noisy(share=share, name=name, **more)
 
     on = placed(algorithm, data, task, seed, noisy, entry.activation)
     exact = placed(algorithm, data, task, seed, Ideal, entry.activation)
@@ -112,9 +111,10 @@ def trained(
     curve, began = [], time.perf_counter()
     for epoch in range(epochs):
         steps = steps_of(task, data, seed, epoch)
+        samples = sum(len(rows) for rows, _ in steps)
         looks = {len(steps) * (k + 1) // checks - 1 for k in range(checks)}
         for k, (rows, mask) in enumerate(steps):
-            factor = 1 - (epoch + k / len(steps)) / epochs
+            factor = 1 - (epoch + k * len(steps[0][0]) / samples) / epochs
             with np.errstate(all="ignore"), on.ledger.step("train", samples=len(rows)):
                 loss = algorithm.step(on, data.x[rows], target[rows], mask, rate=factor)
             if not np.isfinite(loss):
