@@ -18,7 +18,7 @@ it was, `--table` prints what there is, and a file that is removed is made anew.
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -224,16 +224,24 @@ def rung_rate(rung: int) -> float:
     return float(f"{10 ** (rung / 2):.0e}")
 
 
+def mean_test(runs: list[dict[str, Any]]) -> float:
+    """Return the mean test accuracy."""
+    return float(np.mean([run["test"] for run in runs]))
+
+
 def spread(runs: list[dict[str, Any]]) -> str:
     """Return mean and std of test accuracies in percent."""
-    tests = [100 * run["test"] for run in runs]
-    return f"{np.mean(tests):.1f} ± {np.std(tests):.1f}" if tests else "-"
+    std = 100 * np.std([run["test"] for run in runs] or [0.0])
+    return f"{100 * mean_test(runs):.1f} ± {std:.1f}" if runs else "-"
 
 
-def row(name: str, kept: Kept, digits: Kept) -> list[str]:
+Noise = tuple[str, Kept, float]
+"""A column: its head, where its trainings are kept, and the share of noise."""
+
+
+def row(name: str, kept: Kept, noises: Sequence[Noise] = ()) -> list[str]:
     """Return a line of the table."""
-    task, price = kept.task, kept.price(name)
-    runs = kept.runs(name, 0.0)
+    task, price, runs = kept.task, kept.price(name), kept.runs(name, 0.0)
     reached = [
         next((k for k, a in enumerate(run["curve"], 1) if a >= task.target), 0) / task.checks
         for run in runs
@@ -243,33 +251,33 @@ def row(name: str, kept: Kept, digits: Kept) -> list[str]:
     usual = (epochs, seeds) == (task.epochs, SEEDS)
     short = "" if usual else f" ({epochs} epochs, {seeds} seed{'s' * (seeds > 1)})"
     calls = " ".join(f"{n} {VERBS[verb]}" for verb, n in price["calls"].items() if n)
-    cells = [name, calls, "{} / {}".format(*price["stages"]), spread(runs) + short]
-    control = [run["test"] for run in kept.runs("frozen control", 0.0)]
-    over = 100 * (np.mean([run["test"] for run in runs]) - np.mean(control)) if control else 0.0
-    cells += [f"{over:+.1f}", f"{runs[0]['rate']:g}"] if control else ["-", f"{runs[0]['rate']:g}"]
-    cells += [spread(kept.runs(name, share)) for share in task.shares[1:]]
-    cells += [] if task.shares[1:] else [spread(digits.runs(name, 1.0))]
-    cells += [f"{price['J']:.3g}", f"{1e3 * price['s']:.3g}"]
-    return cells + ([f"{needed:.1f}", f"{needed * price['J']:.3g}"] if needed else ["never", "-"])
+    over, control = "-", kept.runs("frozen control", 0.0)
+    if control:
+        over = f"{100 * (mean_test(runs) - mean_test(control)):+.1f}"
+    return [
+        name,
+        calls,
+        "{} / {}".format(*price["stages"]),
+        spread(runs) + short,
+        over,
+        f"{runs[0]['rate']:g}",
+        *(spread(where.runs(name, share)) for _, where, share in noises),
+        f"{price['J']:.3g}",
+        f"{1e3 * price['s']:.3g}",
+        *([f"{needed:.1f}", f"{needed * price['J']:.3g}"] if needed else ["never", "-"]),
+    ]
 
 
 def table(kept: Kept, names: list[str], folder: Path) -> str:
     """Return what there is of a task in Markdown."""
     task, digits = kept.task, Kept(TASKS["digits"], folder)
-    noise = [f"noise {share:g}" for share in task.shares[1:]] or ["digits, noise 1"]
-    head = [
-        "rule",
-        "calls",
-        "stages",
-        "test, %",
-        "over the control",
-        "rate",
-        *noise,
-        "J a pass",
-        "ms a pass",
-    ]
+    noises: list[Noise] = [(f"noise {share:g}", kept, share) for share in task.shares[1:]]
+    if not noises and any(digits.runs(name, 1.0) for name in names):
+        noises = [("digits, noise 1", digits, 1.0)]
+    head = ["rule", "calls", "stages", "test, %", "over the control", "rate"]
+    head += [*(column for column, _, _ in noises), "J a pass", "ms a pass"]
     head += [f"passes to {100 * task.target:g} %", f"J to {100 * task.target:g} %"]
-    lines = [head, ["---"] * len(head), *(row(n, kept, digits) for n in names if kept.runs(n, 0.0))]
+    lines = [head, ["---"] * len(head), *(row(n, kept, noises) for n in names if kept.runs(n, 0.0))]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

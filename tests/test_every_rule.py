@@ -67,15 +67,22 @@ def test_passes_and_joules_to_the_target_are_those_of_the_first_look_that_reache
     for number, curve in enumerate(([0.5, 0.91, 0.8], [0.5, 0.6, 0.95], [0.9, 0.1, 0.1])):
         run = {"rate": 0.3, "curve": curve, "test": curve[-1]}
         kept.once(f"DFA | noise 0 | seed {number}", lambda run=run: run)
-    cells = script.row("DFA", kept, kept)
+    cells = script.row("DFA", kept)
     price = kept.price("DFA")
     assert cells[1:3] == ["3 m 2 u", f"{price['stages'][0]} / {price['stages'][1]}"]
     assert cells[3].startswith(f"{np.mean([80, 95, 10]):.1f} ± {np.std([80, 95, 10]):.1f}")
     assert cells[-2:] == ["1.0", f"{price['J']:.3g}"]  # the mean of 2, 3 and 1 half passes
     kept.found["DFA | noise 0 | seed 2"]["curve"] = [0.1] * 3
-    assert script.row("DFA", kept, kept)[-2:] == ["never", "-"]
+    assert script.row("DFA", kept)[-2:] == ["never", "-"]
     del kept.found["DFA | noise 0 | seed 1"]
-    assert script.row("DFA", kept, kept)[3].endswith(" (2 epochs, 2 seeds)")
+    assert script.row("DFA", kept)[3].endswith(" (2 epochs, 2 seeds)")
+
+
+def test_feedback_costs_what_the_transposes_that_it_stands_for_cost(script, tmp_path):
+    kept = script.Kept(script.TASKS["digits"], tmp_path)
+    backprop, alignment = kept.price("backprop"), kept.price("feedback alignment")
+    assert alignment["calls"]["MULTIPLY"] == 5
+    assert alignment["J"] == pytest.approx(backprop["J"], rel=1e-6)
 
 
 def test_a_wrong_task_is_a_sentence(script, monkeypatch, capsys):
