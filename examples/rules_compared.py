@@ -171,7 +171,7 @@ TASKS = {
     "cifar10": Task(
         "cifar10",
         (Convolve(16, 5, stride=2, padding=2), Convolve(32, 3, padding=1, pool=2), 128),
-        10,
+        6,
         64,
         0.45,
         (None, 0.2, 1),
