@@ -154,9 +154,7 @@ TASKS = {
         )
         | dict.fromkeys(("zeroth order (SPSA)", "equilibrium"), (1, 1)),
     ),
-    "mnist": Task(
-        "mnist", (500, 500), 10, 128, 0.97, (30_000, 0.3, 2), checks=2, rules=FEW, scale="standard"
-    ),
+    "mnist": Task("mnist", (500, 500), 10, 128, 0.97, (30_000, 0.3, 2), checks=2, rules=FEW),
     "cora": Task(
         "cora",
         (64,),
