@@ -230,9 +230,11 @@ def mean_test(runs: list[dict[str, Any]]) -> float:
 
 
 def spread(runs: list[dict[str, Any]]) -> str:
-    """Return mean and std of test accuracies in percent."""
-    std = 100 * np.std([run["test"] for run in runs] or [0.0])
-    return f"{100 * mean_test(runs):.1f} ± {std:.1f}" if runs else "-"
+    """Return mean and, of several, std of test accuracies in percent."""
+    if not runs:
+        return "-"
+    std = f" ± {100 * np.std([run['test'] for run in runs]):.1f}" if len(runs) > 1 else ""
+    return f"{100 * mean_test(runs):.1f}{std}"
 
 
 Noise = tuple[str, Kept, float]
