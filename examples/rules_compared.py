@@ -171,7 +171,7 @@ TASKS = {
         (Convolve(16, 5, stride=2, padding=2), Convolve(32, 3, padding=1, pool=2), 128),
         6,
         64,
-        0.45,
+        0.4,
         (None, 0.2, 1),
         scale="standard",
         rules=("backprop", "DFA", "scalable forward-forward", "frozen control"),
