@@ -1,7 +1,7 @@
 """Every way to learn, side by side: accuracy, passes, joules, and the noise that each stands.
 
     python examples/every_rule.py                    # digits, 64-128-128-10; ten minutes
-    python examples/every_rule.py fashion_mnist      # 784-500-500-10; two hours
+    python examples/every_rule.py fashion_mnist      # 784-500-500-10; an hour or two
     python examples/every_rule.py mnist cora cifar10 # some rules each; fifteen minutes
     python examples/every_rule.py digits --rules DFA "frozen control"
 
@@ -224,6 +224,11 @@ def rung_rate(rung: int) -> float:
     return float(f"{10 ** (rung / 2):.0e}")
 
 
+def plural(n: int, what: str) -> str:
+    """Return how many there are, in words."""
+    return f"{n} {what}{'s' * (n > 1)}"
+
+
 def mean_test(runs: list[dict[str, Any]]) -> float:
     """Return the mean test accuracy."""
     return float(np.mean([run["test"] for run in runs]))
@@ -251,7 +256,7 @@ def row(name: str, kept: Kept, noises: Sequence[Noise] = ()) -> list[str]:
     needed = float(np.mean(reached)) if all(reached) else 0.0
     epochs, seeds = task.effort(name)[0], len(runs)
     usual = (epochs, seeds) == (task.epochs, SEEDS)
-    short = "" if usual else f" ({epochs} epochs, {seeds} seed{'s' * (seeds > 1)})"
+    budget = f" ({plural(epochs, 'epoch')}, {plural(seeds, 'seed')})"
     calls = " ".join(f"{n} {VERBS[verb]}" for verb, n in price["calls"].items() if n)
     over, control = "-", kept.runs("frozen control", 0.0)
     if control:
@@ -260,7 +265,7 @@ def row(name: str, kept: Kept, noises: Sequence[Noise] = ()) -> list[str]:
         name,
         calls,
         "{} / {}".format(*price["stages"]),
-        spread(runs) + short,
+        spread(runs) + ("" if usual else budget),
         over,
         f"{runs[0]['rate']:g}",
         *(spread(where.runs(name, share)) for _, where, share in noises),
