@@ -28,12 +28,17 @@ class ForwardForward(Algorithm):
 
     threshold: float = 2.0
     """Goodness, a mean square, that tells right from wrong."""
+    label: float = 1.0
+    """What the label's feature is set to: about the largest that the data's features take, as in
+    github.com/mpezeshki/pytorch_forward_forward. One of many far smaller is hardly noticed."""
 
     by_sample: ClassVar[bool] = False
     takes_codes: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         positive(self.threshold)
+        if not 0 < self.label < np.inf:
+            raise ValueError(f"label takes a number above 0, got {self.label}")
 
     def trains(self, layer: int, network: Network) -> bool:
         return layer < network.depth
@@ -59,7 +64,7 @@ class ForwardForward(Algorithm):
         scores = []
         for c in range(classes):
             label = on.array(np.eye(classes, dtype=np.float32)[[c]])
-            passed = self._hidden(on, _written(x, label), f"label/{c}")
+            passed = self._hidden(on, self._written(x, label), f"label/{c}")
             scores.append(sum(_goodness(on, passed, k) for k in range(len(passed.inputs))))
         return namespace(x).stack(scores, 1)
 
@@ -69,7 +74,7 @@ class ForwardForward(Algorithm):
         on.steps += 1
         samples = on.batch or len(x)
         xp = namespace(x)
-        both = [_written(x, target), _written(x, self._wrong(on, target))]
+        both = [self._written(x, target), self._written(x, self._wrong(on, target))]
         passed = self._hidden(on, xp.concatenate(both), "forward", train=True)
         right = on.array(np.repeat(np.array([1, 0], np.float32), len(x)))
         total = 0.0
@@ -110,12 +115,11 @@ class ForwardForward(Algorithm):
         shift = on.seed.child("wrong").rng(on.steps).integers(1, classes, len(plain))
         return on.array(np.eye(classes, dtype=np.float32)[(plain + shift) % classes])
 
-
-def _written(x: Any, label: Any) -> Any:
-    """Return x (batch, features) with a label (batch or 1, n_classes) over its first features."""
-    written = x + 0
-    written[:, : label.shape[1]] = label
-    return written
+    def _written(self, x: Any, label: Any) -> Any:
+        """Return x (batch, features), a label (batch or 1, n_classes) over its first features."""
+        written = x + 0
+        written[:, : label.shape[1]] = self.label * label
+        return written
 
 
 def _goodness(on: Placement, passed: Pass, k: int) -> Any:

@@ -1,162 +1,58 @@
-"""Every way to learn, side by side: accuracy, joules, seconds, and the noise that each stands.
+"""Every way to learn, side by side: accuracy, passes, joules, and the noise that each stands.
 
     python examples/every_rule.py                    # digits, 64-128-128-10; ten minutes
-    python examples/every_rule.py fashion_mnist      # 784-500-500-10; most of an hour
-    python examples/every_rule.py digits dfa frozen  # some rules alone
+    python examples/every_rule.py fashion_mnist      # 784-500-500-10; an hour or two
+    python examples/every_rule.py mnist cora cifar10 # some rules each; fifteen minutes
+    python examples/every_rule.py digits --rules DFA "frozen control"
 
-One core. Each rule at the best of its rates, judged on a validation part by one seed of its own;
-then three seeds, judged on the test part. Joules and seconds are those of an A100's model that
-holds every matrix. On digits the whole is repeated with Gaussian noise on every output of the
-weights during training (a share of the outputs' std), evaluated without it.
+One core. Each rule at the best of its rates, judged on a validation part by one seed of its own:
+on digits of those that stand in rules_compared.py, elsewhere by climbing from there through 1 and
+3 of every decade until it gets worse. Then three seeds (`--seeds`), judged on the test part.
+Joules are those of an A100's model that holds every matrix. On digits the whole is repeated with
+Gaussian noise on every output of the weights during training (a share of the outputs' std),
+evaluated without it.
+
+Every finished training is kept in runs/every_rule/TASK.json: what was broken off goes on where
+it was, `--table` prints what there is, and a file that is removed is made anew.
 """
 
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from rules_compared import ENTRIES, SEEDS, TASKS, Entry, Task, data_of
 from ternary_codes import Noisy
 
-from hwloop.algorithms import (
-    DFA,
-    DRTP,
-    PEPITA,
-    SGD,
-    ActivityGradient,
-    Algorithm,
-    Backprop,
-    CascadedForward,
-    EquilibriumPropagation,
-    FeedbackAlignment,
-    ForwardForward,
-    ForwardGradient,
-    Frozen,
-    LikelihoodRatio,
-    MeanSquare,
-    MonoForward,
-    QuantizedZerothOrder,
-    ScalableForwardForward,
-    SignDFA,
-    SyntheticGradient,
-    TargetProjection,
-    TernaryDFA,
-    ZerothOrder,
-)
-from hwloop.devices import Device, Ideal, MatrixEngine, Seed
-from hwloop.mappings import Placement, Recur, build, place
-from hwloop.sim.data import Data, load
+from hwloop.algorithms import Algorithm
+from hwloop.devices import Device, Ideal, Ledger, MatrixEngine, Seed
+from hwloop.mappings import Demand, Placement, build, place
+from hwloop.sim.data import Data
+from hwloop.sim.files import read_json, write_json
 from hwloop.sim.meter import Meter
+from hwloop.sim.rules import chains
 from hwloop.sim.threads import sharing
 
 ENGINE = "nvidia_a100_fp32"
-MIDDLE = (0.1, 0.3, 1.0, 3.0)
-LOW = (0.01, 0.03, 0.1, 0.3)
-TINY = (0.0005, 0.001, 0.002, 0.004)
-STEPS = (0.008, 0.016, 0.032)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A rule as the table names it, its rates, and what else it asks for."""
-
-    rule: Callable[..., Algorithm]
-    rates: tuple[float, ...] = MIDDLE
-    more: dict = field(default_factory=dict)
-    activation: str = "tanh"
-
-    def at(self, rate: float) -> Algorithm:
-        """Return the rule at a rate."""
-        return self.rule(optimizer=SGD(rate=rate), **self.more)
-
-
-ENTRIES = {
-    "backprop": Entry(Backprop),
-    "feedback alignment": Entry(FeedbackAlignment),
-    "uSF": Entry(FeedbackAlignment, more={"signs": "uniform"}),
-    "frSF": Entry(FeedbackAlignment, more={"signs": "fixed"}),
-    "DFA": Entry(DFA),
-    "DFA, shared": Entry(DFA, more={"shared": True}),
-    "ternary DFA": Entry(TernaryDFA),
-    "ternary DFA, relative": Entry(TernaryDFA, more={"mode": "relative"}),
-    "sign DFA": Entry(SignDFA, LOW),
-    "DRTP": Entry(DRTP, LOW),
-    "tpSGD": Entry(TargetProjection, LOW),
-    "PEPITA": Entry(PEPITA, (0.01, 0.03, 0.1), {"modulation": 4.0}, "relu"),
-    "mono-forward": Entry(MonoForward),
-    "cascaded forward": Entry(CascadedForward, (0.3, 1.0, 3.0, 10.0)),
-    "cascaded forward, closed": Entry(CascadedForward, (1.0,), {"heads": "closed"}),
-    "cascaded forward, DFA": Entry(CascadedForward, MIDDLE, {"blocks": "dfa"}),
-    "forward-forward": Entry(ForwardForward, (0.3, 1.0, 3.0, 10.0), {}, "relu"),
-    "scalable forward-forward": Entry(ScalableForwardForward, LOW),
-    "synthetic gradients": Entry(SyntheticGradient, LOW, {"synthesis": 0.1}),
-    "activity forward gradient": Entry(ActivityGradient, LOW),
-    "likelihood ratio": Entry(LikelihoodRatio, LOW),
-    "weight forward gradient": Entry(ForwardGradient, TINY),
-    "zeroth order (SPSA)": Entry(ZerothOrder, TINY),
-    "fixed point, 16w8a, m = 1": Entry(QuantizedZerothOrder, STEPS),
-    "fixed point, 16w8a, m = 3": Entry(QuantizedZerothOrder, STEPS, {"directions": 3}),
-    "fixed point, 16w8a, m = 3, nearby": Entry(
-        QuantizedZerothOrder, STEPS, {"directions": 3, "neighbourhood": 0.01}
-    ),
-    "fixed point, 8w8a, m = 3": Entry(
-        QuantizedZerothOrder, STEPS, {"directions": 3, "weight_bits": 8}
-    ),
-    "equilibrium": Entry(EquilibriumPropagation, (0.03, 0.1, 0.3), {"loss": MeanSquare()}),
-    "frozen control": Entry(Frozen, (0.3, 1.0, 3.0, 10.0)),
-}
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is learned, how long, and what is asked of it."""
-
-    name: str
-    hidden: tuple[int | Recur, ...]
-    epochs: int
-    batch: int
-    target: float
-    """The validation accuracy that energy is counted to."""
-    shares: tuple[float, ...]
-    scale: str | None = None
-    limit: int | None = None
-    """Training samples at most."""
-
-    def data(self, seed: Seed) -> Data:
-        """Return the set, a sixth of its training part for validation."""
-        return load(
-            self.name,
-            seed=seed.child("data"),
-            validation=0.16,
-            scale=self.scale,
-            limit_train=self.limit,
-        )
-
-
-TASKS = {
-    "digits": Task("digits", (128, 128), 30, 32, 0.95, (0.0, 0.6, 1.0)),
-    "fashion_mnist": Task("fashion_mnist", (500, 500), 10, 128, 0.85, (0.0,), "standard"),
-}
+RESULTS = Path("runs/every_rule")
+CHOOSER = 100
+"""The seed that chooses rates."""
+VERBS = {"MULTIPLY": "m", "TRANSPOSE": "t", "UPDATE": "u", "PROGRAM": "w"}
 
 
 def placed(
-    algorithm: Algorithm,
-    data: Data,
-    task: Task,
-    seed: Seed,
-    kind: Callable[..., Device],
-    act: str,
-    feedback: Callable[..., Device] = Ideal,
+    algorithm: Algorithm, data: Data, task: Task, seed: Seed, kind: Callable[..., Device], act: str
 ) -> Placement:
-    """Return the task's network, weights on devices of `kind`, feedback on those of its own."""
-    network = build((data.x.shape[1],), data.n_classes, task.hidden, act)
+    """Return the task's network, every matrix on a device of this kind."""
+    network = build(data.shape, data.n_classes, task.hidden, act, data.graph)
     demands = algorithm.demands(network)
 
-    def made(cls: Callable[..., Device]):
-        return lambda d, ledger, seed: cls(
-            n_out=d.n_out, n_in=d.n_in, name=d.name, seed=seed, ledger=ledger
-        )
+    def made(d: Demand, ledger: Ledger, seed: Seed) -> Device:
+        return kind(n_out=d.n_out, n_in=d.n_in, name=d.name, seed=seed, ledger=ledger)
 
-    on = {d.role: made(feedback if d.role == "feedback" else kind) for d in demands}
+    on = {d.role: made for d in demands}
     return place(network, demands, on, ENGINE, seed)
 
 
@@ -167,96 +63,260 @@ def right(algorithm: Algorithm, on: Placement, exact: Placement, data: Data, par
             exact[name].program(device.matrix())
     exact.digital = on.digital
     said = []
-    for k in range(0, len(part), 1000):
+    if data.graph is not None:
         with exact.ledger.step("evaluate", samples=1):
-            said.append(algorithm.predict(exact, data.x[part[k : k + 1000]]).argmax(1))
+            said.append(algorithm.predict(exact, data.x)[part].argmax(1))
+    else:
+        for k in range(0, len(part), 500):
+            with exact.ledger.step("evaluate", samples=1):
+                said.append(algorithm.predict(exact, data.x[part[k : k + 500]]).argmax(1))
     return float((np.concatenate(said) == data.y[part]).mean())
 
 
-def trained(entry: Entry, rate: float, share: float, task: Task, number: int, epochs: int):
-    """Return accuracies on the validation part, one an epoch, and the last on the test part."""
-    seed = Seed(number)
-    data, algorithm = task.data(seed), entry.at(rate)
+def steps_of(task: Task, data: Data, seed: Seed, epoch: int) -> list[tuple[Any, Any]]:
+    """Return the rows and the mask of every step of an epoch; a graph's step takes all nodes."""
+    if data.graph is not None:
+        nodes = np.arange(len(data.x))
+        return [(nodes, np.isin(nodes, data.train).astype(np.float32))]
+    order = seed.child("order").rng(epoch).permutation(data.train)
+    return [(order[k : k + task.batch], None) for k in range(0, len(order), task.batch)]
 
-    def noisy(**more) -> Device:
-        return Noisy(share=share, **more) if share else Ideal(**more)
+
+def onehot(data: Data) -> np.ndarray:
+    """Return the targets (n, n_classes), none where a class is not known."""
+    known = data.y >= 0
+    return np.eye(data.n_classes, dtype=np.float32)[data.y * known] * known[:, None]
+
+
+def trained(
+    task: Task,
+    entry: Entry,
+    rate: float,
+    share: float,
+    data: Data,
+    number: int,
+    epochs: int,
+    checks: int,
+) -> dict[str, Any]:
+    """Return accuracies at every check and, after the last epoch, on the test part."""
+    seed, algorithm = Seed(number), task.algorithm(entry, rate)
+
+    def noisy(name: str, **more) -> Device:
+        exact = not share or name.split("/")[0] == "feedback"
+        return Ideal(name=name, **more) if exact else Noisy(share=share, name=name, **more)
 
     on = placed(algorithm, data, task, seed, noisy, entry.activation)
     exact = placed(algorithm, data, task, seed, Ideal, entry.activation)
-    target = np.eye(data.n_classes, dtype=np.float32)[data.y]
-    curve = []
+    target, part = onehot(data), data.validation if len(data.validation) else data.test
+    curve, began = [], time.perf_counter()
     for epoch in range(epochs):
-        order = seed.child("order").rng(epoch).permutation(data.train)
-        batches = range(0, len(order), task.batch)
-        for k in batches:
-            rows = order[k : k + task.batch]
-            factor = 1 - (epoch + k / len(order)) / epochs
+        steps = steps_of(task, data, seed, epoch)
+        samples = sum(len(rows) for rows, _ in steps)
+        looks = {len(steps) * (k + 1) // checks - 1 for k in range(checks)}
+        for k, (rows, mask) in enumerate(steps):
+            factor = 1 - (epoch + k * len(steps[0][0]) / samples) / epochs
             with np.errstate(all="ignore"), on.ledger.step("train", samples=len(rows)):
-                loss = algorithm.step(on, data.x[rows], target[rows], rate=factor)
+                loss = algorithm.step(on, data.x[rows], target[rows], mask, rate=factor)
             if not np.isfinite(loss):
-                return [0.0] * epochs, 0.0
-        curve.append(right(algorithm, on, exact, data, data.validation))
-    return curve, right(algorithm, on, exact, data, data.test)
+                return {"rate": rate, "curve": [], "test": 0.0}
+            if k in looks:
+                curve.append(right(algorithm, on, exact, data, part))
+    test = curve[-1] if part is data.test else right(algorithm, on, exact, data, data.test)
+    wall = round(time.perf_counter() - began, 1)
+    return {"rate": rate, "curve": curve, "test": test, "wall_s": wall}
 
 
-def price(entry: Entry, task: Task) -> tuple[float, float]:
-    """Return joules and seconds of one epoch on the engine, from one step's ledger."""
-    data, algorithm = task.data(Seed(0)), entry.at(entry.rates[0])
+class Kept:
+    """What has been trained of a task, in a file that every finished training is written to."""
 
-    def engine(**more) -> Device:
-        return MatrixEngine(technology=ENGINE, **more)
+    def __init__(self, task: Task, folder: Path) -> None:
+        self.task, self.path = task, folder / f"{task.name}.json"
+        self.found: dict[str, Any] = {}
+        self._look()
 
-    on = placed(algorithm, data, task, Seed(0), engine, entry.activation, engine)
-    target = np.eye(data.n_classes, dtype=np.float32)[data.y]
-    rows = data.train[: task.batch]
-    with on.ledger.step("train", samples=len(rows)):
-        algorithm.step(on, data.x[rows], target[rows])
-    joules, seconds = Meter().read(on.ledger)
-    steps = -(-len(data.train) // task.batch)
-    return joules * steps, seconds * steps
+    def _look(self) -> None:
+        if self.path.exists():
+            self.found |= read_json(self.path)
+
+    def once(self, key: str, make: Callable[[], Any]) -> Any:
+        """Return what is kept by a key; make and keep it if there is nothing."""
+        if key not in self.found:
+            made = make()
+            self._look()  # another process may have finished something meanwhile
+            self.found[key] = made
+            write_json(self.path, self.found)
+        return self.found[key]
+
+    def rate(self, name: str, share: float) -> float:
+        """Return the best rate of a rule: by a grid, or up and down to a better one."""
+        rates = self.task.entry(name).rates
+        if self.task.grid:
+            return max(rates, key=lambda rate: (self.judged(name, share, rate), -rate))
+        start = self.task.start or rates[:2][-1]
+        best = round(2 * np.log10(start))
+        while True:
+            near = (best, best - 1, best + 1)
+            new = max(near, key=lambda rung: self.judged(name, share, rung_rate(rung)))
+            if new == best:
+                return rung_rate(best)
+            best = new
+
+    def judged(self, name: str, share: float, rate: float) -> float:
+        """Return the accuracy on a validation part after a short training; 0 if it diverged."""
+        task, number = self.task, CHOOSER
+        limit, validation, epochs = task.choose
+
+        def make() -> float:
+            data = data_of(task.name, task.scale, number, validation, limit)
+            run = trained(task, task.entry(name), rate, share, data, number, epochs, 1)
+            return run["curve"][-1] if run["curve"] else 0.0
+
+        return self.once(f"{name} | noise {share:g} | rate {rate:g}", make)
+
+    def run(self, name: str, share: float, number: int) -> dict[str, Any]:
+        """Return one training of a rule at its best rate."""
+        task, rate = self.task, self.rate(name, share)
+        own = number if task.held else 0  # a set with a test part of its own is the same for all
+
+        def make() -> dict[str, Any]:
+            data = data_of(task.name, task.scale, own, task.held, task.limit)
+            epochs, _ = task.effort(name)
+            return trained(task, task.entry(name), rate, share, data, number, epochs, task.checks)
+
+        return self.once(f"{name} | noise {share:g} | seed {number}", make)
+
+    def runs(self, name: str, share: float) -> list[dict[str, Any]]:
+        """Return the finished trainings of a rule."""
+        keys = [f"{name} | noise {share:g} | seed {n}" for n in range(SEEDS)]
+        return [self.found[key] for key in keys if key in self.found]
+
+    def price(self, name: str) -> dict[str, Any]:
+        """Return joules and seconds of a pass over the data, and the stages that wait in a step."""
+        task, entry = self.task, self.task.entry(name)
+
+        def make() -> dict[str, Any]:
+            data = data_of(task.name, task.scale, 0, task.held, task.limit)
+            algorithm = task.algorithm(entry, entry.rates[0])
+
+            def engine(**more) -> Device:
+                return MatrixEngine(technology=ENGINE, **more)
+
+            on = placed(algorithm, data, task, Seed(0), engine, entry.activation)
+            steps = steps_of(task, data, Seed(0), 0)
+            rows, mask = steps[0]
+            with on.ledger.step("train", samples=len(rows)):
+                algorithm.step(on, data.x[rows], onehot(data)[rows], mask)
+            joules, seconds = Meter().read(on.ledger)
+            [step] = [step for step in on.ledger.steps if step.kind == "train"]
+            calls = algorithm.calls(on.network.depth)
+            return {
+                "J": joules * len(steps),
+                "s": seconds * len(steps),
+                "calls": {v: sum(n for k, n in calls.items() if k.endswith(v)) for v in VERBS},
+                "stages": chains(dict(step.after)),
+            }
+
+        return self.once(f"{name} | price", make)
 
 
-def row(name: str, entry: Entry, task: Task) -> str:
+def rung_rate(rung: int) -> float:
+    """Return 1, 3, 10, 30, ... and 0.3, 0.1, ... by their number from 0."""
+    return float(f"{10 ** (rung / 2):.0e}")
+
+
+def plural(n: int, what: str) -> str:
+    """Return how many there are, in words."""
+    return f"{n} {what}{'s' * (n > 1)}"
+
+
+def mean_test(runs: list[dict[str, Any]]) -> float:
+    """Return the mean test accuracy."""
+    return float(np.mean([run["test"] for run in runs]))
+
+
+def spread(runs: list[dict[str, Any]]) -> str:
+    """Return mean and, of several, std of test accuracies in percent."""
+    if not runs:
+        return "-"
+    std = f" ± {100 * np.std([run['test'] for run in runs]):.1f}" if len(runs) > 1 else ""
+    return f"{100 * mean_test(runs):.1f}{std}"
+
+
+Noise = tuple[str, Kept, float]
+"""A column: its head, where its trainings are kept, and the share of noise."""
+
+
+def row(name: str, kept: Kept, noises: Sequence[Noise] = ()) -> list[str]:
     """Return a line of the table."""
-    short = max(task.epochs // 3, 1)
-    cells, epochs_to = [], []
-    for share in task.shares:
-        judged = [
-            (trained(entry, rate, share, task, 100, short)[0][-1], -rate) for rate in entry.rates
-        ]
-        rate = -max(judged)[1]
-        runs = [trained(entry, rate, share, task, n, task.epochs) for n in range(3)]
-        tests = [100 * test for _, test in runs]
-        cells.append(f"{np.mean(tests):.1f} ± {np.std(tests):.1f}")
-        if not share:
-            cells.append(f"{rate:g}")
-            for curve, _ in runs:
-                reached = [k for k, a in enumerate(curve, 1) if a >= task.target]
-                epochs_to.append(reached[0] if reached else 0)
-    joules, seconds = price(entry, task)
-    needed = float(np.mean(epochs_to)) if all(epochs_to) else 0.0
-    cells += [f"{joules:.3g}", f"{1e3 * seconds:.3g}"]
-    cells += [f"{needed:.1f}", f"{needed * joules:.3g}"] if needed else ["not reached", "-"]
-    return f"| {name} | " + " | ".join(cells) + " |"
+    task, price, runs = kept.task, kept.price(name), kept.runs(name, 0.0)
+    reached = [
+        next((k for k, a in enumerate(run["curve"], 1) if a >= task.target), 0) / task.checks
+        for run in runs
+    ]
+    needed = float(np.mean(reached)) if all(reached) else 0.0
+    epochs, seeds = task.effort(name)[0], len(runs)
+    usual = (epochs, seeds) == (task.epochs, SEEDS)
+    budget = f" ({plural(epochs, 'epoch')}, {plural(seeds, 'seed')})"
+    calls = " ".join(f"{n} {VERBS[verb]}" for verb, n in price["calls"].items() if n)
+    over, control = "-", kept.runs("frozen control", 0.0)
+    if control:
+        over = f"{100 * (mean_test(runs) - mean_test(control)):+.1f}"
+    return [
+        name,
+        calls,
+        "{} / {}".format(*price["stages"]),
+        spread(runs) + ("" if usual else budget),
+        over,
+        f"{runs[0]['rate']:g}",
+        *(spread(where.runs(name, share)) for _, where, share in noises),
+        f"{price['J']:.3g}",
+        f"{1e3 * price['s']:.3g}",
+        *([f"{needed:.1f}", f"{needed * price['J']:.3g}"] if needed else ["never", "-"]),
+    ]
+
+
+def table(kept: Kept, names: list[str]) -> str:
+    """Return what there is of a task in Markdown."""
+    task, digits = kept.task, Kept(TASKS["digits"], kept.path.parent)
+    noises: list[Noise] = [(f"noise {share:g}", kept, share) for share in task.shares[1:]]
+    if not noises and any(digits.runs(name, 1.0) for name in names):
+        noises = [("digits, noise 1", digits, 1.0)]
+    head = ["rule", "calls", "stages", "test, %", "over the control", "rate"]
+    head += [*(column for column, _, _ in noises), "J a pass", "ms a pass"]
+    head += [f"passes to {100 * task.target:g} %", f"J to {100 * task.target:g} %"]
+    lines = [head, ["---"] * len(head), *(row(n, kept, noises) for n in names if kept.runs(n, 0.0))]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def main() -> None:
-    """Print the table of the task and the rules that are asked for."""
-    chosen = sys.argv[1:] or ["digits"]
-    task = TASKS[chosen[0]]
-    table(task, {name: ENTRIES[name] for name in chosen[1:] or ENTRIES})
+    """Train what is not kept yet, seed by seed, and print the tables."""
+    parser = argparse.ArgumentParser(description="Compare every way to learn.")
+    parser.add_argument(
+        "tasks", nargs="*", default=["digits"], metavar="TASK", help=" ".join(TASKS)
+    )
+    parser.add_argument("--rules", nargs="+", default=[], metavar="RULE", choices=list(ENTRIES))
+    parser.add_argument("--seeds", type=int, default=SEEDS, choices=range(1, SEEDS + 1))
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER")
+    parser.add_argument("--table", action="store_true", help="print what is kept, train nothing")
+    said = parser.parse_args()
+    if wrong := [task for task in said.tasks if task not in TASKS]:
+        parser.error(f"TASK takes {', '.join(TASKS)}, got {wrong[0]!r}")
+    for task in map(TASKS.__getitem__, said.tasks):
+        seeds, names = 0 if said.table else said.seeds, said.rules or list(task.rules)
+        compare(Kept(task, said.results), names, seeds)
 
 
-def table(task: Task, entries: dict[str, Entry]) -> None:
-    """Print the table of a task, line by line."""
-    noise = [f"noise {share:g}" for share in task.shares[1:]]
-    head = ["rule", "test, %", "rate", *noise, "J an epoch", "ms an epoch"]
-    head += [f"epochs to {100 * task.target:g} %", f"J to {100 * task.target:g} %"]
-    print("| " + " | ".join(head) + " |")
-    print("|" + "---|" * len(head))
+def compare(kept: Kept, names: list[str], seeds: int = SEEDS) -> None:
+    """Train what is not kept yet of these rules, seed by seed, and print the table."""
+    task = kept.task
     with sharing(1):
-        for name, entry in entries.items():
-            print(row(name, entry, task), flush=True)
+        for number in range(seeds):
+            for name in names:
+                for share in task.shares if number < task.effort(name)[1] else ():
+                    run = kept.run(name, share, number)
+                    cell = f"{100 * run['test']:.2f} % at {run['rate']:g}"
+                    print(f"{name}, noise {share:g}, seed {number}: {cell}", flush=True)
+        print(table(kept, names), flush=True)
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ def rules() -> Table:
     for name, cls in RULES.items():
         algorithm = _made(cls)
         settings = ", ".join(fields_of(cls).model_fields)
-        chains = zip(*(_chains(algorithm, depth) for depth in DEPTHS), strict=True)
-        rows = [formula(dict(zip(DEPTHS, c, strict=True)).__getitem__) for c in chains]
+        lengths = zip(*(chains(_stages(algorithm, depth)) for depth in DEPTHS), strict=True)
+        rows = [formula(dict(zip(DEPTHS, c, strict=True)).__getitem__) for c in lengths]
         table.add_row(
             name, escape(f"{first_paragraph(cls)}\n{settings}"), "\n".join(_calls(algorithm)), *rows
         )
@@ -136,9 +136,11 @@ def _needs(algorithm: Algorithm) -> dict[str, Can]:
     return needs
 
 
-def _chains(algorithm: Algorithm, depth: int) -> tuple[int, int]:
-    """Return how many stages follow one another to the first update, and in the whole step."""
-    after = _stages(algorithm, depth)
+def chains(after: Mapping[str, tuple[str, ...]]) -> tuple[int, int]:
+    """Return how many stages of a training step follow one another, each with what it waits for.
+
+    Those until the first trained layer has learned, and those until all have.
+    """
     length: dict[str, int] = {}
     for stage, earlier in after.items():
         length[stage] = 1 + max((length[one] for one in earlier), default=0)

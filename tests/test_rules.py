@@ -279,7 +279,7 @@ def unit(h: torch.Tensor) -> torch.Tensor:
 
 
 def test_forward_forward_descends_the_loss_of_its_goodness():
-    algorithm = ForwardForward(optimizer=ONE, threshold=0.4)
+    algorithm = ForwardForward(optimizer=ONE, threshold=0.4, label=3.0)
     on = placed(algorithm)
     x, target = batch(DENSE)
     p = leaves(on)
@@ -288,7 +288,7 @@ def test_forward_forward_descends_the_loss_of_its_goodness():
     assert (wrong.argmax(1) != target.argmax(1)).all()
     total = 0.0
     for label, sign in ((target, 1), (wrong, -1)):
-        h = torch.tensor(np.concatenate([label, x[:, 4:]], 1), dtype=torch.float64)
+        h = torch.tensor(np.concatenate([3 * label, x[:, 4:]], 1), dtype=torch.float64)
         for k in (1, 2):
             h = dense(p, unit(h.detach()), k)
             total = total + F.softplus(sign * (0.4 - (h**2).mean(1))).sum() / 10
@@ -296,13 +296,14 @@ def test_forward_forward_descends_the_loss_of_its_goodness():
 
 
 def test_forward_forward_answers_with_the_label_that_all_layers_respond_to_most():
-    algorithm = ForwardForward(threshold=0.4)
+    algorithm = ForwardForward(threshold=0.4, label=3.0)
     on = placed(algorithm)
     x, _ = batch(DENSE)
     p = leaves(on)
     expected = []
     for c in range(4):
-        h = torch.tensor(np.concatenate([np.eye(4)[[c] * 10], x[:, 4:]], 1), dtype=torch.float64)
+        label = 3 * np.eye(4)[[c] * 10]
+        h = torch.tensor(np.concatenate([label, x[:, 4:]], 1), dtype=torch.float64)
         score = 0.0
         for k in (1, 2):
             h = dense(p, unit(h), k)
@@ -490,6 +491,7 @@ def test_only_rules_that_need_the_output_wait_for_it(rule):
         (lambda: TargetProjection(local_loss="huber"), DENSE, "local_loss takes"),
         (lambda: CascadedForward(ridge=0), DENSE, "ridge takes a number above 0, got 0"),
         (lambda: ForwardForward(), DENSE, "threshold takes less than 1 under tanh"),
+        (lambda: ForwardForward(label=0), DENSE, "label takes a number above 0, got 0"),
         (lambda: ForwardForward(threshold=0.5), build((4,), 4, [9]), "first 4 features, and the"),
         (lambda: ForwardForward(threshold=0.5), build((9,), 4, []), "this network has none"),
         (lambda: EquilibriumPropagation(), DENSE, 'loss takes "mean_square"'),
