@@ -23,6 +23,8 @@ from hwloop.mappings import build, place
 from hwloop.sim.threads import sharing
 
 ROUNDS, STEPS, BATCH, THREADS = 40, 3, 128, 2
+PAUSE_S = 0.3
+"""After which the threads of whoever worked last have stopped waiting for more in a loop."""
 SIZES = (784, 1024, 1024, 10)
 rng = np.random.default_rng(0)
 X = rng.random((BATCH, SIZES[0]), np.float32)
@@ -108,6 +110,7 @@ def measure(long: bool) -> Iterator[Figure]:
     with sharing(THREADS):
         for number in range(ROUNDS * (3 if long else 1)):
             for name in list(steps) if number % 2 else reversed(steps):
+                time.sleep(PAUSE_S)
                 steps[name]()
                 start = time.perf_counter()
                 for _ in range(STEPS):
