@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from .ageing import Ageing
 from .arrays import Array, elsewhere, namespace
-from .base import Can, Device
+from .base import Can
 from .cells import Cells
 from .converters import range_of, shared
 from .crossbar_cost import Periphery, cost_of, units_of, verify_cost
 from .crossbar_currents import Conducted, Noise, aged, conduct, currents, seen_of, wired
 from .crossbar_passes import passes_of
 from .crossbar_read import Pass, Plane, loaded, read
-from .crossbar_settings import check
+from .crossbar_settings import CrossbarSettings, ages, check
 from .crossbar_torch import can_read_there, read_there
 from .crossbar_write import Written, forced, trapped, write
 from .drift_compensation import calibration_cost, column_sums, drift_factors
@@ -32,7 +32,7 @@ ROWS = 1024
 
 
 @dataclass(kw_only=True, eq=False)
-class Crossbar(Device, Ageing):
+class Crossbar(CrossbarSettings, Ageing):
     """Arrays of resistive cells between DACs and ADCs, with the noise of every part.
 
     Programming noise, drift and read noise follow the statistics in the technology file. Reads
@@ -43,105 +43,6 @@ class Crossbar(Device, Ageing):
     A pair's two columns are subtracted as currents, before conversion; row blocks, slices and bit
     planes after it, as numbers. Inputs are scaled to the drives by one number a row.
     """
-
-    mapping: Literal["differential", "balanced", "offset"] = "differential"
-    """How signs are held; see `weight_mapping.py`."""
-    slices: int = 1
-    """Cells that share a weight as digits, each with columns of its own."""
-    levels: int = 0
-    """Conductances that a write aims at, which makes digits of base `levels`; 0: any."""
-    scaling: Literal["tensor", "column"] = "tensor"
-    """Whether full cells stand for one weight, or for another at each output."""
-    clip_percentile: float = 100.0
-    """Percentile of the weights' magnitudes that full cells stand for; those beyond are cut."""
-    g_min_S: float | None = None
-    """Conductance of a cell that is off; None: the technology's."""
-    g_max_S: float | None = None
-    """Conductance of a cell that is fully on; None: the technology's."""
-    programming_noise: float = 1.0
-    """Factor on the std of a write, dimensionless."""
-    read_noise: float = 1.0
-    """Factor on the std of a read of every cell, dimensionless."""
-    telegraph: float = 0.0
-    """Share of its conductance that a trapped charge takes from a cell, for as long as it stays."""
-    telegraph_share: float = 1.0
-    """Share of the cells that hold a trap."""
-    telegraph_duty: float = 0.5
-    """Share of the time that a trap is filled."""
-    temperature_K: float = 0.0
-    """Temperature of the cells: their thermal noise has it, and they age by it where the technology
-    says how; 0: no thermal noise, and ageing as measured."""
-    thermal_noise: float = 1.0
-    """Factor on the std of the cells' thermal noise, dimensionless."""
-    curvature: float = 0.0
-    """Factor on what the current of a cell departs from Ohm's law, where the technology says."""
-    drift: float = 1.0
-    """Factor on the drift exponents, dimensionless."""
-    retention: float = 1.0
-    """Factor on how far cells stray from what was written, where the technology says."""
-    device_std: float = 0.0
-    """Relative std of the conductances that equal writes reach in different cells."""
-    stuck_on: float = 0.0
-    """Share of the cells that stay fully on."""
-    stuck_off: float = 0.0
-    """Share of the cells that stay off."""
-    dead_word_lines: float = 0.0
-    """Share of the word lines of every array that carry no current."""
-    dead_bit_lines: float = 0.0
-    """Share of the bit lines of every array that carry no current."""
-    verify: int = 0
-    """Most rounds in which cells beyond `tolerance` are written again."""
-    tolerance: float = 0.02
-    """Error of a verified write over the largest conductance."""
-    dac_bits: int = 8
-    """Bits of a drive, one of them the sign; 0: exact."""
-    encoding: Literal["amplitude", "serial", "pulses"] | None = None
-    """One drive; one a magnitude bit, each converted by itself; or a number of equal pulses whose
-    charge is converted once. None: the technology's."""
-    input_range: float | None = None
-    """Input that drives fully, beyond which inputs are cut; None: the largest of each row."""
-    adc_bits: int = 8
-    """Bits of a conversion; 0: exact."""
-    adc_range: float | None = None
-    """Current of the largest code, in full-on cells; None: from the weights, or `calibrate`."""
-    adc_per_column: bool = False
-    """Whether each column has a range of its own."""
-    calibrated: bool = False
-    """Whether the first batch after a write sets the ranges, as `calibrate` does."""
-    adc_kind: Literal["sar", "ramp"] | None = None
-    """A bit a step, columns taking turns; or a code a step, for all columns at once. None: the
-    technology's."""
-    adc_offset_lsb: float = 0.0
-    """Std of the converters' offsets, in codes."""
-    adc_gain_std: float = 0.0
-    """Relative std of the converters' gains."""
-    adc_mismatch: float = 0.0
-    """Relative std of the equal elements that a converter's codes are built of: nonlinearity."""
-    output_noise: float = 0.0
-    """Std of one noise level at every conversion, in currents of a full-on cell."""
-    tile_rows: int | None = None
-    """Rows of an array; more inputs are summed as numbers. None: the technology's."""
-    tile_columns: int | None = None
-    """Columns of an array; None: the technology's."""
-    columns_per_adc: int | None = None
-    """Columns that take turns at one ADC; None: the technology's."""
-    rows_at_once: int | None = None
-    """Rows of an array that are selected together, and summed as numbers; None: all."""
-
-    word_ohm: float = 0.0
-    """Resistance of a word line's wire from one cell to the next."""
-    bit_ohm: float = 0.0
-    """Resistance of a bit line's wire from one cell to the next."""
-    driver_ohm: float = 0.0
-    """Resistance behind each driver."""
-    sense_ohm: float = 0.0
-    """Resistance behind each sense amplifier."""
-    access_ohm: float = 0.0
-    """Resistance in series with each cell: its transistor."""
-    driven: Literal["left", "right", "both"] = "left"
-    """Ends of the word lines that have drivers."""
-    sensed: Literal["bottom", "top", "both"] = "bottom"
-    """Ends of the bit lines that have sense amplifiers."""
 
     usual_technology = "pcm_hermes"
     is_tile = True
@@ -252,8 +153,7 @@ class Crossbar(Device, Ageing):
 
     @property
     def drifts(self) -> bool:
-        moves = self.drift > 0 and self._cells.drift_mean is not None
-        return moves or (self.retention > 0 and self._cells.retention is not None)
+        return ages(self, self._cells)
 
     def compensate(self, per_column: bool = False) -> None:
         """Rescale the outputs by what a calibration read finds lost since `program`.

@@ -1,18 +1,122 @@
-"""What the settings of a crossbar may be: each wrong one is refused in a sentence."""
+"""The settings of a crossbar, and what they may be: each wrong one is refused in a sentence."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, get_args
+from dataclasses import dataclass
+from typing import Literal, get_args
 
+from .base import Device
 from .cells import Cells
 from .crossbar_cost import Tiles
 from .technology import Technology
 from .weight_mapping import Kind, WeightMapping
 from .words import unknown
 
-if TYPE_CHECKING:
-    from .crossbar import Crossbar
+
+@dataclass(kw_only=True, eq=False)
+class CrossbarSettings(Device):
+    """What can be set of a crossbar."""
+
+    mapping: Literal["differential", "balanced", "offset"] = "differential"
+    """How signs are held; see `weight_mapping.py`."""
+    slices: int = 1
+    """Cells that share a weight as digits, each with columns of its own."""
+    levels: int = 0
+    """Conductances that a write aims at, which makes digits of base `levels`; 0: any."""
+    scaling: Literal["tensor", "column"] = "tensor"
+    """Whether full cells stand for one weight, or for another at each output."""
+    clip_percentile: float = 100.0
+    """Percentile of the weights' magnitudes that full cells stand for; those beyond are cut."""
+    g_min_S: float | None = None
+    """Conductance of a cell that is off; None: the technology's."""
+    g_max_S: float | None = None
+    """Conductance of a cell that is fully on; None: the technology's."""
+    programming_noise: float = 1.0
+    """Factor on the std of a write, dimensionless."""
+    read_noise: float = 1.0
+    """Factor on the std of a read of every cell, dimensionless."""
+    telegraph: float = 0.0
+    """Share of its conductance that a trapped charge takes from a cell, for as long as it stays."""
+    telegraph_share: float = 1.0
+    """Share of the cells that hold a trap."""
+    telegraph_duty: float = 0.5
+    """Share of the time that a trap is filled."""
+    temperature_K: float = 0.0
+    """Temperature of the cells: their thermal noise has it, and they age by it where the technology
+    says how; 0: no thermal noise, and ageing as measured."""
+    thermal_noise: float = 1.0
+    """Factor on the std of the cells' thermal noise, dimensionless."""
+    curvature: float = 0.0
+    """Factor on what the current of a cell departs from Ohm's law, where the technology says."""
+    drift: float = 1.0
+    """Factor on the drift exponents, dimensionless."""
+    retention: float = 1.0
+    """Factor on how far cells stray from what was written, where the technology says."""
+    device_std: float = 0.0
+    """Relative std of the conductances that equal writes reach in different cells."""
+    stuck_on: float = 0.0
+    """Share of the cells that stay fully on."""
+    stuck_off: float = 0.0
+    """Share of the cells that stay off."""
+    dead_word_lines: float = 0.0
+    """Share of the word lines of every array that carry no current."""
+    dead_bit_lines: float = 0.0
+    """Share of the bit lines of every array that carry no current."""
+    verify: int = 0
+    """Most rounds in which cells beyond `tolerance` are written again."""
+    tolerance: float = 0.02
+    """Error of a verified write over the largest conductance."""
+    dac_bits: int = 8
+    """Bits of a drive, one of them the sign; 0: exact."""
+    encoding: Literal["amplitude", "serial", "pulses"] | None = None
+    """One drive; one a magnitude bit, each converted by itself; or a number of equal pulses whose
+    charge is converted once. None: the technology's."""
+    input_range: float | None = None
+    """Input that drives fully, beyond which inputs are cut; None: the largest of each row."""
+    adc_bits: int = 8
+    """Bits of a conversion; 0: exact."""
+    adc_range: float | None = None
+    """Current of the largest code, in full-on cells; None: from the weights, or `calibrate`."""
+    adc_per_column: bool = False
+    """Whether each column has a range of its own."""
+    calibrated: bool = False
+    """Whether the first batch after a write sets the ranges, as `calibrate` does."""
+    adc_kind: Literal["sar", "ramp"] | None = None
+    """A bit a step, columns taking turns; or a code a step, for all columns at once. None: the
+    technology's."""
+    adc_offset_lsb: float = 0.0
+    """Std of the converters' offsets, in codes."""
+    adc_gain_std: float = 0.0
+    """Relative std of the converters' gains."""
+    adc_mismatch: float = 0.0
+    """Relative std of the equal elements that a converter's codes are built of: nonlinearity."""
+    output_noise: float = 0.0
+    """Std of one noise level at every conversion, in currents of a full-on cell."""
+    tile_rows: int | None = None
+    """Rows of an array; more inputs are summed as numbers. None: the technology's."""
+    tile_columns: int | None = None
+    """Columns of an array; None: the technology's."""
+    columns_per_adc: int | None = None
+    """Columns that take turns at one ADC; None: the technology's."""
+    rows_at_once: int | None = None
+    """Rows of an array that are selected together, and summed as numbers; None: all."""
+
+    word_ohm: float = 0.0
+    """Resistance of a word line's wire from one cell to the next."""
+    bit_ohm: float = 0.0
+    """Resistance of a bit line's wire from one cell to the next."""
+    driver_ohm: float = 0.0
+    """Resistance behind each driver."""
+    sense_ohm: float = 0.0
+    """Resistance behind each sense amplifier."""
+    access_ohm: float = 0.0
+    """Resistance in series with each cell: its transistor."""
+    driven: Literal["left", "right", "both"] = "left"
+    """Ends of the word lines that have drivers."""
+    sensed: Literal["bottom", "top", "both"] = "bottom"
+    """Ends of the bit lines that have sense amplifiers."""
+
 
 _CHOICES = {
     "mapping": get_args(Kind),
@@ -61,7 +165,7 @@ _WHOLE = {
 
 
 def check(
-    crossbar: Crossbar, technology: Technology, cells: Cells, mapping: WeightMapping
+    crossbar: CrossbarSettings, technology: Technology, cells: Cells, mapping: WeightMapping
 ) -> Tiles:
     """Return how the matrix lies on arrays. Raises ValueError where a setting cannot be."""
     name = crossbar.name
@@ -108,7 +212,7 @@ def check(
     return Tiles(crossbar.n_out, crossbar.n_in, rows, outputs, reference, sharing, at_once)
 
 
-def _physics(crossbar: Crossbar, technology: Technology, cells: Cells) -> None:
+def _physics(crossbar: CrossbarSettings, technology: Technology, cells: Cells) -> None:
     name, stem = crossbar.name, technology.stem
     if crossbar.calibrated and (crossbar.adc_range is not None or not crossbar.adc_bits):
         got = "adc_range" if crossbar.adc_range is not None else "adc_bits 0"
@@ -143,14 +247,20 @@ def _physics(crossbar: Crossbar, technology: Technology, cells: Cells) -> None:
         )
 
 
-def _heat(crossbar: Crossbar, stem: str, cells: Cells) -> None:
+def ages(crossbar: CrossbarSettings, cells: Cells) -> bool:
+    """Whether cells change by themselves under these settings."""
+    moves = crossbar.drift > 0 and cells.drift_mean is not None
+    return moves or (crossbar.retention > 0 and cells.retention is not None)
+
+
+def _heat(crossbar: CrossbarSettings, stem: str, cells: Cells) -> None:
     name = crossbar.name
     if crossbar.thermal_noise and not (cells.drive_V and cells.drive_s):
         raise ValueError(
             f"{name}: thermal noise needs the voltage and the length of a drive, and technology "
             f"{stem} states no drive_voltage and drive_time; set thermal_noise to 0"
         )
-    if not crossbar.drifts:
+    if not ages(crossbar, cells):
         return
     if cells.clock is None:
         raise ValueError(
@@ -160,7 +270,7 @@ def _heat(crossbar: Crossbar, stem: str, cells: Cells) -> None:
     cells.clock.check(name, stem, crossbar.temperature_K)
 
 
-def _levels(crossbar: Crossbar) -> None:
+def _levels(crossbar: CrossbarSettings) -> None:
     name, levels, slices = crossbar.name, crossbar.levels, crossbar.slices
     if levels == 1:
         raise ValueError(f"{name}: levels takes 0 (any conductance) or 2 and more, got 1")
