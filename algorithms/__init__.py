@@ -4,7 +4,7 @@ from .activity_gradient import ActivityGradient
 from .apollo import Apollo
 from .aware import NoiseAware
 from .backprop import Backprop
-from .base import Algorithm, Pass
+from .base import Algorithm
 from .cascaded_forward import CascadedForward
 from .coap import COAP
 from .compact import CompAct
@@ -22,6 +22,7 @@ from .likelihood_ratio import LikelihoodRatio
 from .losses import LOSSES, Cosine, Loss, MeanSquare, SoftmaxCrossEntropy
 from .mono_forward import MonoForward
 from .optimizers import SGD, Adam, Optimizer
+from .passes import Pass
 from .pepita import PEPITA
 from .quantized_zeroth_order import QuantizedZerothOrder
 from .scalable_ff import ScalableForwardForward

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from ..mappings import Demand, Graph, Network, Placement, Recurrent
-from .base import Algorithm, Pass
+from .base import Algorithm
 from .direct import teach_output
+from .passes import Pass
 from .through_time import tangents
 from .within import refuse_norm, slope_beneath, tangent_within
 

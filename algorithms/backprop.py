@@ -12,8 +12,9 @@ from typing import Any
 
 from ..devices import Can
 from ..mappings import Demand, Network, Placement
-from .base import Algorithm, Pass
+from .base import Algorithm
 from .chain import learn_backwards
+from .passes import Pass
 from .through_time import carries
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from ..devices import Can
 from ..devices.release import Release
@@ -13,38 +13,10 @@ from ..mappings import Demand, Graph, Network, Placement, Recurrent
 from .aware import NoiseAware
 from .losses import Loss, SoftmaxCrossEntropy
 from .optimizers import SGD, Optimizer
+from .passes import Pass, Slope, passed_of
 from .private import Private
 from .through_time import recurrent, turns, unrolled
-from .within import Response, Slope, respond
-
-
-class Pass(NamedTuple):
-    """What a forward pass leaves for learning: the rows into and out of every matrix."""
-
-    inputs: list[Any]
-    """Per layer, the gathered rows (batch * rows_per_sample, n_in)."""
-    outputs: list[Any]
-    """Per layer, the activated rows (batch * rows_per_sample, n_out)."""
-    units: list[Any]
-    """Per layer, what is left of the outputs after pooling, (batch, width_out)."""
-    norms: list[Any]
-    """Per layer, what normalising left for the way back; None without a norm."""
-    output: Any
-    """What the network says: (batch, n_classes), before the loss."""
-    x: Any = None
-    """The features (batch, width) that went in."""
-    target: Any = None
-    """What it should have said (batch, n_classes); None where it is not being taught."""
-    sums: Any = None
-    """Per layer, what its activation took (rows, n_out), for rules that keep it."""
-    share: Any = None
-    """What each sample (batch,) counts, 1 on average; None where all count alike."""
-
-
-def passed_of(inputs: list[Any], responses: Sequence[Response], output: Any, x: Any = None) -> Pass:
-    """Return the pass of layers that took these inputs and made these responses."""
-    rows, units = [r.rows for r in responses], [r.units for r in responses]
-    return Pass(inputs, rows, units, [r.normed for r in responses], output, x)
+from .within import respond
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ import numpy as np
 from ..devices import Can
 from ..devices.arrays import namespace
 from ..mappings import Demand, Network, Placement
-from .base import Algorithm, Pass
+from .base import Algorithm
 from .direct import feedback, split, teach_hidden, teach_output
 from .losses import softmax
 from .mono_forward import heads
+from .passes import Pass
 
 WIDEST = 8192
 """Units of the widest layer whose closed-form head is kept: a matrix of its square."""

@@ -6,9 +6,10 @@ from functools import partial
 from typing import Any
 
 from ..mappings import Placement, Recurrent
-from .base import Algorithm, Pass
+from .base import Algorithm
+from .passes import Pass, Slope
 from .through_time import Carry, back_through_time
-from .within import Slope, slope_within
+from .within import slope_within
 
 
 def learn_backwards(

@@ -23,9 +23,10 @@ from typing import Any
 
 from ..devices.release import Release
 from ..mappings import Demand, Graph, Network, Placement
-from .base import Algorithm, Pass
+from .base import Algorithm
 from .direct import feedback, split, teach_hidden, teach_output
 from .losses import SoftmaxCrossEntropy
+from .passes import Pass
 from .sensitivity import label_release
 
 

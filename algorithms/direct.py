@@ -7,7 +7,8 @@ from typing import Any
 
 from ..devices import Can
 from ..mappings import Demand, Network, Placement
-from .base import Algorithm, Pass
+from .base import Algorithm
+from .passes import Pass
 from .within import slope_within
 
 

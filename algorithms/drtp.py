@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..mappings import Demand, Network, Placement
-from .base import Algorithm, Pass
+from .base import Algorithm
 from .direct import feedback, split, teach_hidden, teach_output
+from .passes import Pass
 
 
 @dataclass(frozen=True)

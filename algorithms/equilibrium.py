@@ -17,9 +17,10 @@ from typing import Any, ClassVar
 
 from ..devices import Can
 from ..mappings import Convolution, Demand, Graph, Network, Placement
-from .base import Algorithm, Pass
+from .base import Algorithm
 from .losses import MeanSquare
-from .within import Slope, refuse_norm
+from .passes import Pass, Slope
+from .within import refuse_norm
 
 START = 0.4
 """Factor on the std that weights start with. Two layers that drive each other hold on to any state

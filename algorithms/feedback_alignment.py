@@ -20,8 +20,9 @@ import numpy as np
 from ..devices import Can
 from ..devices.arrays import namespace
 from ..mappings import Demand, Network, Placement
-from .base import Algorithm, Pass
+from .base import Algorithm
 from .chain import learn_backwards
+from .passes import Pass
 from .through_time import carries
 
 Signs = Literal["none", "uniform", "batchwise", "fixed"]

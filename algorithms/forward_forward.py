@@ -17,8 +17,9 @@ import numpy as np
 
 from ..devices.arrays import namespace
 from ..mappings import Demand, Network, Placement
-from .base import Algorithm, Pass, passed_of
+from .base import Algorithm
 from .goodness import check, positive, unit_length, verdict
+from .passes import Pass, passed_of
 from .within import refuse_norm, respond, slope_within
 
 

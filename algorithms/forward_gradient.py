@@ -16,7 +16,8 @@ import numpy as np
 
 from ..devices import Can
 from ..mappings import Demand, Network, Placement, Recurrent
-from .base import Algorithm, Pass
+from .base import Algorithm
+from .passes import Pass
 from .through_time import tangents
 from .within import tangent_within
 

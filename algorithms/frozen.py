@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..mappings import Demand, Network, Placement
-from .base import Algorithm, Pass
+from .base import Algorithm
 from .direct import teach_output
+from .passes import Pass
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..mappings import Demand, Graph, Network, Placement, Recurrent
-from .base import Algorithm, Pass
+from .base import Algorithm
 from .direct import teach_output
+from .passes import Pass
 from .through_time import unroll, unrolled
 from .within import pooled, refuse_norm, respond, slope_beneath
 

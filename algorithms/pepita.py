@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 
 from ..devices import Can
 from ..mappings import Demand, Graph, Network, Placement
-from .base import Algorithm, Pass
+from .base import Algorithm
+from .passes import Pass
 from .within import slope_beneath, slope_within
 
 

@@ -26,8 +26,9 @@ import numpy as np
 
 from ..devices.arrays import namespace
 from ..mappings import Demand, Network, Placement
-from .base import Algorithm, Pass
+from .base import Algorithm
 from .optimizers import SGD
+from .passes import Pass
 from .within import refuse_norm
 from .zeroth_order import Direction, check_shift, directions
 

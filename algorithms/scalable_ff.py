@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 
 from ..devices import Can
 from ..mappings import Demand, Network, Placement
-from .base import Algorithm, Pass, passed_of
+from .base import Algorithm
 from .goodness import check, layer_norm, positive, verdict
+from .passes import Pass, passed_of
 from .within import respond, slope_beneath
 
 

@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 from ..devices import Can
 from ..devices.arrays import namespace
 from ..mappings import Demand, Network, Placement
-from .base import Algorithm, Pass
+from .base import Algorithm
 from .direct import teach_output
+from .passes import Pass
 from .within import slope_within
 
 

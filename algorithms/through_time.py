@@ -14,7 +14,7 @@ from typing import Any
 
 from ..devices.arrays import zeros
 from ..mappings import Network, Placement, Recurrent
-from .within import Response
+from .passes import Response
 
 Carry = Callable[[int, Any], Any]
 """(layer, delta (rows, n_out)) -> rows (rows, n_in): what carries an error through a layer."""

@@ -21,8 +21,8 @@ import numpy as np
 
 from ..devices.arrays import namespace
 from ..mappings import Placement
-from .base import Pass
 from .drtp import DRTP
+from .passes import Pass
 
 
 @dataclass(frozen=True)

@@ -5,37 +5,10 @@ Whatever a rule says of a layer's units reaches the matrix, the bias and the gai
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
-from ..devices.norms import Normed
 from ..mappings import Network, Placement
-
-if TYPE_CHECKING:
-    from .base import Pass
-
-
-class Response(NamedTuple):
-    """What a layer makes of what its matrix left."""
-
-    rows: Any
-    """Activated (rows, n_out)."""
-    units: Any
-    """(batch, width_out): what the next layer gathers."""
-    normed: Normed | None
-    """What normalising left for the way back; None without a norm."""
-    sums: Any
-    """What the activation took (rows, n_out), where it is kept."""
-
-
-class Slope(NamedTuple):
-    """The slope of a loss within a layer, where its parameters stand."""
-
-    sums: Any
-    """(rows, n_out), at what the matrix left."""
-    shifted: Any
-    """(rows, n_out), at what the activation took: the bias's. The same where there is no norm."""
-    normal: Any = None
-    """(rows, n_out), what the gain multiplied; None without a norm."""
+from .passes import Pass, Response, Slope
 
 
 def respond(on: Placement, k: int, z: Any, train: bool, keep: bool = False) -> Response:

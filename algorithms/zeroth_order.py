@@ -16,8 +16,9 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 
 from ..mappings import Demand, Network, Placement
-from .base import Algorithm, Pass
+from .base import Algorithm
 from .optimizers import digital_copy
+from .passes import Pass
 
 Direction = Literal["signs", "gaussian"]
 
