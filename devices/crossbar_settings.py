@@ -255,13 +255,17 @@ def ages(crossbar: CrossbarSettings, cells: Cells) -> bool:
 
 def _heat(crossbar: CrossbarSettings, stem: str, cells: Cells) -> None:
     name = crossbar.name
+    if ages(crossbar, cells):
+        _clock(crossbar, stem, cells)
     if crossbar.thermal_noise and not (cells.drive_V and cells.drive_s):
         raise ValueError(
             f"{name}: thermal noise needs the voltage and the length of a drive, and technology "
             f"{stem} states no drive_voltage and drive_time; set thermal_noise to 0"
         )
-    if not ages(crossbar, cells):
-        return
+
+
+def _clock(crossbar: CrossbarSettings, stem: str, cells: Cells) -> None:
+    name = crossbar.name
     if cells.clock is None:
         raise ValueError(
             f"{name}: technology {stem} states no ageing_temperature, at which its drift and "

@@ -42,8 +42,13 @@ def make_inside(
     for key in settings:
         if key not in known:
             raise ValueError(f"{wrapper.name}: of: {unknown('key', key, known)}")
-    if wrapper.technology:
-        settings.setdefault("technology", wrapper.technology)
+    if wrapper.technology and settings.setdefault("technology", wrapper.technology) != (
+        wrapper.technology
+    ):
+        raise ValueError(
+            f"{wrapper.name}: technology is {wrapper.technology} outside of `of` and "
+            f"{settings['technology']} inside; say it once"
+        )
     return cls(n_out=n_out, n_in=n_in, name=name, seed=wrapper.seed, ledger=ledger, **settings)
 
 

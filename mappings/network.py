@@ -165,11 +165,11 @@ def _recurrent(
         raise ValueError(f"layer {k}: steps takes a whole number from 2, got {item.steps}")
     width = features // item.steps if item.width is None else item.width
     if item.steps * width != features:
-        wide = "" if item.width is None else f" of {item.width}"
-        raise ValueError(
-            f"layer {k} is recurrent and takes {item.steps} steps{wide}; what comes to it is "
-            f"{features} features"
-        )
+        wanted = f"{item.steps} steps of equal width, and {features} features do not divide by that"
+        if item.width is not None:
+            steps = f"{item.steps} steps of {item.width}"
+            wanted = f"{steps}; what comes to it is {features} features"
+        raise ValueError(f"layer {k} is recurrent and takes {wanted}")
     return Recurrent(
         steps=item.steps,
         width=width,

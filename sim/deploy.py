@@ -13,6 +13,7 @@ from ..devices import Device, Ledger, Seed, Unable
 from ..devices.ageing import Ageing
 from ..devices.arrays import Array
 from ..devices.host import Host
+from ..devices.words import unknown
 from ..mappings import Placement
 from .arm import Arm, Progress
 from .deployment import TIMES_S, Deployment
@@ -126,6 +127,12 @@ def rehearse(arm: Arm) -> None:
     Raises BadInput for whatever the chips would refuse after the training.
     """
     experiment, weights, ledger = arm.experiment, arm.weights(), Ledger()
+    assert experiment.deploy is not None
+    there = [name for name in arm.placement.devices if name.startswith("weight/")]
+    for key in experiment.deploy.places:
+        if "/" in key and key not in there:
+            said = unknown("place", key, ["weight", *there])
+            raise experiment.at.bad(("deploy", key), said)
     chip = make_chip(arm, 0, weights, ledger)
     times_s, ways = schedule(experiment, chip)
     try:

@@ -227,7 +227,8 @@ def _place(at: Source, path: tuple[str, ...], given: Any) -> dict[str, Any]:
     values = dict(table_at(at, path, given))
     device = values.pop("device", None)
     if device is None:
-        said = f"[{'.'.join(path)}] device is missing; there is: {', '.join(CATALOGUE)}"
+        whose = f"[{path[0]}]" if len(path) == 1 else f"{path[-1]}:"
+        said = f"{whose} device is missing; there is: {', '.join(CATALOGUE)}"
         raise at.bad(path, said)
     if not isinstance(device, str) or device not in CATALOGUE:
         raise at.bad((*path, "device"), unknown("device", str(device), CATALOGUE))

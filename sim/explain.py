@@ -19,7 +19,7 @@ from ..devices.technology import Technology, load, names
 from ..devices.words import unknown
 from .catalogue import catalogue_table, first_paragraph, shown, verbs
 from .datasets import KNOWN
-from .deployment import DeployTable
+from .deployment import WAYS, DeployTable
 from .experiment import TABLES
 from .places import BadInput
 from .tables import HIDDEN_TAKES, LAYERS, Table, fields_of, takes
@@ -45,11 +45,32 @@ def everything() -> Drawn:
 def explained(name: str) -> Iterator[Any]:
     """Yield what is to be printed of every thing of that name. Raises BadInput where none is."""
     found = [kind for kind, known in _KINDS.items() if name in known()]
-    if not found:
-        known = {one for names_of in _KINDS.values() for one in names_of()}
-        raise BadInput(unknown("name", name, known))
     for kind in found:
         yield from _TOLD[kind](name)
+    if found:
+        return
+    owners = {whose: cls for whose, cls in _owners() if name in _fields(cls).model_fields}
+    if not owners:
+        known = {one for names_of in _KINDS.values() for one in names_of()}
+        settings = {key for _, cls in _owners() for key in _fields(cls).model_fields}
+        raise BadInput(unknown("name", name, known | settings))
+    drawn = catalogue_table("", "of", "takes", "default", "what it is")
+    drawn.title = None
+    for whose, cls in owners.items():
+        drawn.add_row(whose, *_row(cls, name, _fields(cls).model_fields[name]))
+    yield f"[bold]{escape(name)}[/bold], a setting"
+    yield drawn
+
+
+def _owners() -> Iterator[tuple[str, type[Any]]]:
+    """Yield whatever has settings, with its name."""
+    for known in (SECTIONS, RULES, OPTIMIZERS, CATALOGUE):
+        yield from known.items()
+
+
+def _fields(cls: Any) -> type[Table]:
+    made: type[Table] = cls if issubclass(cls, Table) else fields_of(cls)
+    return made
 
 
 def _told(title: str, words: str) -> Iterator[Any]:
@@ -63,6 +84,12 @@ def _section(name: str) -> Iterator[Any]:
     said = first_paragraph(cls).removeprefix(f"[{name}]: ")
     yield from _told(title, said[0].upper() + said[1:])
     yield _settings(cls, cls)
+    if name == "deploy":
+        yield f"  Also: {escape(_DEPLOY)}"
+
+
+def _choice(name: str) -> Iterator[Any]:
+    yield from _told(f"[{name}]", _CHOICES[name])
 
 
 def _rule(name: str) -> Iterator[Any]:
@@ -137,15 +164,21 @@ def _settings(
         return "  It has no settings."
     drawn = catalogue_table("", "setting", "takes", "default", "what it is")
     drawn.title = None
-    said = meanings(cls)
     for name, info in table.model_fields.items():
-        default = "must be said"
-        if not info.is_required():
-            value = (usual or {}).get(name, info.get_default(call_default_factory=True))
-            default = "not set" if value is None else shown(value)
-        words = HIDDEN_TAKES if name == "hidden" else takes(info.annotation, info)
-        drawn.add_row(name, escape(words), escape(default), escape(said[name]))
+        drawn.add_row(name, *_row(cls, name, info, usual))
     return drawn
+
+
+def _row(
+    cls: type[Any], name: str, info: Any, usual: Mapping[str, str] | None = None
+) -> tuple[str, str, str]:
+    """Return what a setting takes, its default, and what it is."""
+    default = "must be said"
+    if not info.is_required():
+        value = (usual or {}).get(name, info.get_default(call_default_factory=True))
+        default = "not set" if value is None else shown(value)
+    words = HIDDEN_TAKES if name == "hidden" else takes(info.annotation, info)
+    return escape(words), escape(default), escape(meanings(cls)[name])
 
 
 def meanings(cls: type[Any]) -> Mapping[str, str]:
@@ -177,8 +210,25 @@ def _united(value: str, unit: str) -> str:
     return value if unit == "1" else f"{value} {unit}"
 
 
+_DEPLOY = (
+    "[deploy.weight] the chip's device and settings, times_s a list of seconds since the write, "
+    f"compensation a list of {', '.join(WAYS)}, host the technology beside the chip."
+)
+_ROLE = "The device of %s: `device` and its settings; [%s/1] is that of layer 1 alone."
+_CHOICES: Mapping[str, str] = {
+    "algorithm": "`rule`, `loss`, and the settings of the rule; `hwloop algorithms` lists rules.",
+    "optimizer": f"`kind` ({', '.join(OPTIMIZERS)}) and its settings.",
+    "compare": "[compare.NAME] is an arm: what it changes of the file, trained beside it.",
+    "weight": _ROLE % ("every layer's matrix", "weight"),
+    "feedback": _ROLE % ("the random matrices that carry errors", "feedback"),
+    "head": _ROLE % ("the small outputs that layers learn by", "head"),
+    "direction": _ROLE % ("the random directions of forward gradients", "direction"),
+    "projection": _ROLE % ("what an optimizer or [target] projects by", "projection"),
+}
+
 _KINDS: Mapping[str, Callable[[], list[str]]] = {
     "section of the file": lambda: list(SECTIONS),
+    "section with a choice": lambda: list(_CHOICES),
     "rule": lambda: list(RULES),
     "loss": lambda: list(LOSSES),
     "optimizer": lambda: list(OPTIMIZERS),
@@ -188,6 +238,7 @@ _KINDS: Mapping[str, Callable[[], list[str]]] = {
 }
 _TOLD: Mapping[str, Callable[[str], Iterator[Any]]] = {
     "section of the file": _section,
+    "section with a choice": _choice,
     "rule": _rule,
     "loss": _loss,
     "optimizer": _optimizer,

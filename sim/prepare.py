@@ -50,7 +50,12 @@ def remarks(arms: Mapping[str, Arm]) -> list[str]:
     said, used = [], set()
     for arm in arms.values():
         demands = arm.experiment.algorithm.demands(arm.placement.network)
+        demands = [*demands, *code_demands(arm.experiment, arm.data)]
         used |= {d.served_by(arm.experiment.places) for d in demands}
+        norms = {a.norm for a in arm.placement.network.hidden} | {"none"}
+        if arm.experiment.network.norm not in norms:
+            norm = arm.experiment.network.norm
+            said.append(f'[network] norm is "{norm}", and no hidden layer takes it')
         batch, samples = arm.experiment.train.batch, len(arm.data.train)
         if arm.data.graph is None and batch > samples:
             there = f"there are {samples:,} samples to train on"
@@ -107,10 +112,11 @@ def prepare(name: str, experiment: Experiment, data: Data) -> Arm:
             ("train", "sampling"),
             f"{data.name} is a graph, and a step takes all of its nodes: sampling takes shuffle",
         )
+    outputs = output_width(experiment, data)
     try:
         network = build(
             data.shape,
-            output_width(experiment, data),
+            outputs,
             experiment.network.layers(),
             experiment.network.activation,
             data.graph,

@@ -67,12 +67,13 @@ def sentences(results: Results) -> list[str]:
     there = rows + len(results.gone)
     if there < results.total and not results.search:
         found.append(f"{there:,} of {results.total:,} points are there")
-    for kind, name in (("pruned", "were pruned"), ("error", "are wrong"), ("failed", "failed")):
+    for kind, name in (("pruned", "pruned"), ("error", "refused"), ("failed", "broken off")):
         gone = [row for row in results.gone if kind in row]
+        points = f"{len(gone):,} point{'s were' if len(gone) > 1 else ' was'} {name}"
         if gone and kind == "pruned":
-            found.append(f"{len(gone):,} points {name} on their learning curve")
+            found.append(f"{points} on the learning curve")
         elif gone:
-            found.append(f"{len(gone):,} points {name}, the first: {gone[0][kind]}")
+            found.append(f"{points}, the first: {gone[0][kind]}")
     notes: dict[str, int] = {}
     for row in results.rows:
         for note in row.notes:

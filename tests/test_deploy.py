@@ -273,11 +273,12 @@ STILL = {"weight": {"device": "crossbar", "technology": "rram_milo"}}
 WRONG = [
     ({"weight": {"device": "opu"}}, "opu cannot be programmed", "able are: crossbar"),
     ({"weight": {"device": "crosbar"}}, 'unknown device "crosbar"; did you mean "crossbar"?'),
-    ({"weight": {}}, "[deploy.weight] device is missing"),
+    ({"weight": {}}, "[deploy] weight: device is missing"),
     ({"weight": {"device": "crossbar", "adc_bit": 8}}, 'did you mean "adc_bits"?'),
     ({"weight": {"device": "crossbar", "technology": "pcm"}}, 'unknown technology "pcm"'),
     ({"weight": {"device": "crossbar", "levels": 1}}, "levels takes 0 (any conductance) or 2"),
     ({"weight": {"device": "ideal", "technology": "rram_milo"}}, None),
+    ({"weight/9": {"device": "ideal"}}, '[deploy] unknown place "weight/9"; did you mean'),
     ({"chips": 0}, "chips takes a whole number from 1"),
     ({"reads": 1.5}, "reads takes a whole number from 1"),
     ({"chip": 3}, '[deploy] unknown key "chip"; did you mean "chips"?'),

@@ -56,6 +56,15 @@ def test_a_name_of_two_things_explains_both():
     assert 'technology = "ideal"' in text
 
 
+def test_a_setting_is_found_by_its_own_name():
+    text = printed("temperature_K")
+    assert "crossbar" in text
+    assert "kelvin" in text or "Temperature" in text
+    assert "feedback" not in text
+    for choice in ("weight", "feedback", "algorithm", "optimizer"):
+        assert f"[{choice}]" in printed(choice)
+
+
 def test_an_unknown_name_is_one_sentence_with_the_nearest():
     with pytest.raises(BadInput, match='unknown name "crossbr"; did you mean "crossbar"'):
         list(explained("crossbr"))

@@ -137,7 +137,7 @@ def test_spread_carries_an_error_through_the_graph_alone():
         (
             (8,),
             [Recur(4, steps=3)],
-            "takes 3 steps; what comes to it is 8 features",
+            "takes 3 steps of equal width, and 8 features do not divide by that",
         ),
         ((8, 8, 1), [Recur(4, 8, 7)], "takes 8 steps of 7; what comes to it is 64 features"),
         ((8,), [6, Recur(4, steps=1)], "layer 2: steps takes a whole number from 2, got 1"),

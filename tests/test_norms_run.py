@@ -15,7 +15,7 @@ from hwloop.sim.deploy import make_chip
 from hwloop.sim.deploy_run import redeploy
 from hwloop.sim.experiment import BadInput, parse
 from hwloop.sim.files import read_arrays
-from hwloop.sim.prepare import prepare_all
+from hwloop.sim.prepare import prepare_all, remarks
 from hwloop.sim.pricing import bill, technologies
 from hwloop.sim.run import CHIPS, LEDGER, WEIGHTS, execute, new_folder, open_run
 from hwloop.sim.timing import replay_all
@@ -183,3 +183,14 @@ def test_layer_norm_learns_privately_from_batches_of_any_size():
     assert min(len(batch) for batch in arm.batches()) == 0
     assert all(np.isfinite(w).all() for w in arm.weights().values())
     assert arm.releases[0].parts[-2:] == ("norm/1", "norm/2")
+
+
+def test_a_norm_that_no_layer_takes_is_said():
+    """Recurrent layers take none, and a network without hidden layers has none to give it to."""
+    file = {"data": {"set": "digits", "limit_train": 100}, "algorithm": {"rule": "backprop"}}
+    file |= {"weight": {"device": "ideal"}, "train": {"epochs": 1}}
+    recurrent = {"hidden": [{"recurrent": 8, "steps": 8}], "norm": "layer"}
+    said = '[network] norm is "layer", and no hidden layer takes it'
+    assert remarks(prepare_all(parse(file | {"network": recurrent}))) == [said]
+    dense = {"hidden": [8], "norm": "layer"}
+    assert remarks(prepare_all(parse(file | {"network": dense}))) == []

@@ -267,3 +267,11 @@ def test_what_its_devices_cannot_do_it_cannot():
             )
         )
     assert isinstance(placed(Paired)["weight/1"].ahead, PulsedCrossbar)
+
+
+def test_a_technology_is_said_once():
+    """Outside of `of`, or inside; two that differ are refused."""
+    of = {"device": "crossbar", "technology": "rram_milo"}
+    with pytest.raises(ValueError, match="technology is pcm_hermes outside of `of` and rram_milo"):
+        Paired(n_out=3, n_in=2, technology="pcm_hermes", of=of)
+    assert Paired(n_out=3, n_in=2, technology="rram_milo", of=of).technology == "rram_milo"

@@ -166,7 +166,7 @@ def test_rules_without_one_are_refused_with_the_place_in_the_file():
     with pytest.raises(BadInput, match=r"\[algorithm\].*layer 1 is recurrent, and PEPITA has no"):
         prepare_all(parse(SMALL | {"algorithm": {"rule": "pepita"}}))
     wrong = SMALL | {"network": {"hidden": [{"recurrent": 9, "steps": 7}]}}
-    with pytest.raises(BadInput, match="layer 1 is recurrent and takes 7 steps; what comes to it"):
+    with pytest.raises(BadInput, match="7 steps of equal width, and 64 features do not divide"):
         prepare_all(parse(wrong))
 
 

@@ -155,7 +155,7 @@ def test_files_hold_every_point(results: Results):
 def test_sentences_say_what_was_saved_and_what_is_missing(results: Results):
     said = " ".join(sentences(results))
     assert "46 points took 46 trainings" not in said
-    assert "2 points are wrong, the first: it is <i>wrong</i>" in said
+    assert "2 points were refused, the first: it is <i>wrong</i>" in said
 
 
 @pytest.mark.parametrize(

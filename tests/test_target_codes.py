@@ -18,6 +18,7 @@ from hwloop.mappings import Placement, build, place
 from hwloop.sim.deploy_run import redeploy
 from hwloop.sim.experiment import BadInput, parse
 from hwloop.sim.page import render
+from hwloop.sim.prepare import remarks
 from hwloop.sim.pricing import bill, technologies
 from hwloop.sim.report import assemble
 from hwloop.sim.run import LEDGER, WEIGHTS, execute, new_folder, open_run, prepare_all
@@ -301,3 +302,13 @@ def test_a_run_resumes_bit_for_bit_reports_its_codes_and_goes_onto_chips(tmp_pat
 def test_what_is_no_code_is_refused_before_anything_runs(change, says):
     with pytest.raises(BadInput, match=says):
         prepare_all(parse(SMALL | change))
+
+
+def test_a_device_that_draws_the_codes_serves_something():
+    """What `remarks` would else say of [projection]; with codes by similarity it says so."""
+    random = SMALL | {"projection": {"device": "opu"}}
+    assert remarks(prepare_all(parse(random))) == []
+    eigen = random | {"target": {"codes": "eigen", "dimensions": 4}}
+    assert remarks(prepare_all(parse(eigen))) == [
+        "[projection] serves nothing: no rule here asks for it"
+    ]
