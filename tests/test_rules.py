@@ -175,9 +175,23 @@ def test_drtp_teaches_hidden_layers_minus_the_projected_label():
     assert_descends(moved, p, (linear + out) / 10)
 
 
-@pytest.mark.parametrize("kind", ["square", "absolute"])
-def test_target_projection_descends_its_local_losses(kind):
-    algorithm = TargetProjection(optimizer=ONE, local_loss=kind)
+class Steep(TargetProjection):
+    """A local loss of one's own: log cosh of the difference."""
+
+    def local_slope(self, units, target):
+        return np.tanh(units - target)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "local"),
+    [
+        (TargetProjection(optimizer=ONE), lambda apart: 0.5 * apart**2),
+        (TargetProjection(optimizer=ONE, local_loss="absolute"), torch.abs),
+        (Steep(optimizer=ONE), lambda apart: torch.log(torch.cosh(apart))),
+    ],
+    ids=["square", "absolute", "own"],
+)
+def test_target_projection_descends_its_local_losses(algorithm, local):
     on = placed(algorithm)
     x, target = batch(DENSE)
     p, b = leaves(on), torch.tensor(on["feedback"].matrix(), dtype=torch.float64)
@@ -188,7 +202,7 @@ def test_target_projection_descends_its_local_losses(kind):
     loss = F.cross_entropy(dense(p, h2.detach(), 3, last=True), t, reduction="sum")
     for h, part in ((h1, b[:9]), (h2, b[9:])):
         apart = h - torch.tanh(t @ part.T)
-        loss = loss + (0.5 * (apart**2).sum() if kind == "square" else apart.abs().sum())
+        loss = loss + local(apart).sum()
     assert_descends(moved, p, loss / 10)
 
 
