@@ -138,6 +138,8 @@ def build(
                 raise ValueError(f"layer {k} takes a width from 1, got {full.width}")
             layer = _full(features, full.width, activation, adjacency, full.norm or norm)
             image = None
+        if layer.norm == "layer" and layer.n_out * layer.rows_per_sample < 2:
+            raise ValueError(f'layer {k}: norm = "layer" takes 2 units or more, got 1')
         layers.append(layer)
         features = layer.width_out
     layers.append(_full(features, n_classes, "identity", adjacency))

@@ -113,7 +113,11 @@ def run(
     if not done:
         typer.echo(f"interrupted; go on with: hwloop run --resume {folder}", err=True)
         raise typer.Exit(INTERRUPTED)
-    report(folder)
+    try:
+        report(folder)
+    except Ended:
+        typer.echo(f"the run is done; show it with: hwloop report {folder}", err=True)
+        raise
     if any(result.get("diverged") for result in finished(folder).values()):
         raise typer.Exit(STOPPED)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from hwloop.mappings import (
+    Connect,
     Convolution,
     Convolve,
     Dense,
@@ -134,6 +135,7 @@ def test_spread_carries_an_error_through_the_graph_alone():
         ((8, 8, 1), [Convolve(2, 3, pool=7)], "pooling by 7 leaves nothing of 6 x 6"),
         ((8, 8, 1), [Convolve(0)], "channels, kernel, stride and pool take whole numbers from 1"),
         ((8,), [0], "layer 1 takes a width from 1, got 0"),
+        ((8,), [Connect(1, "layer")], 'layer 1: norm = "layer" takes 2 units or more, got 1'),
         (
             (8,),
             [Recur(4, steps=3)],
