@@ -187,7 +187,12 @@ def _places(experiment: Experiment, demands: Sequence[Demand]) -> list[str]:
             continue
         cls = CATALOGUE[experiment.places[served]["device"]]
         if missing := demand.needs & ~cls.can:
-            able = [name for name, one in CATALOGUE.items() if not demand.needs & ~one.can]
+            again = Can.PROGRAM in demand.needs and demand.role != "weight"
+            able = [
+                name
+                for name, one in CATALOGUE.items()
+                if not demand.needs & ~one.can and not (again and one.written_once)
+            ]
             raise experiment.at.bad(
                 (served, "device"),
                 f"{demand.name} needs {words(missing)}; {cls.__name__} can {words(cls.can)}; "
