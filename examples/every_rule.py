@@ -1,6 +1,6 @@
 """Every way to learn, side by side: accuracy, passes, joules, and the noise that each stands.
 
-    python examples/every_rule.py                    # digits, 64-128-128-10; ten minutes
+    python examples/every_rule.py                    # digits, 64-128-128-10; a quarter of an hour
     python examples/every_rule.py fashion_mnist      # 784-500-500-10; an hour or two
     python examples/every_rule.py mnist cora cifar10 # some rules each; fifteen minutes
     python examples/every_rule.py digits --rules DFA "frozen control"
